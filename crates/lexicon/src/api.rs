@@ -1,0 +1,571 @@
+//! The JSON shapes of the HTTP API and of its sockets.
+//!
+//! Field names are camelCase on the wire. Instants are RFC 3339 strings. Cursors are opaque.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Content, ReceiptStatus, Timestamp, TrustLevel};
+
+/// The body of every error: `{"error": {…}}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// What went wrong.
+    pub error: ErrorDetail,
+}
+
+/// One error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorDetail {
+    /// A stable code in upper snake case, listed in docs/protocol/errors.md.
+    pub code: String,
+    /// What happened and what to do next, for a person.
+    pub message: String,
+    /// The id of the request, which the log names too.
+    pub request: String,
+}
+
+/// `POST /agents/create`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateAgent {
+    /// A label, unique on this network.
+    pub name: String,
+    /// The model the agent's runtime will use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Free-form settings; `adminRead: true` lets the admin read this agent's mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<BTreeMap<String, Value>>,
+}
+
+/// An agent's public keys as Multikey text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublicKeysView {
+    /// Ed25519.
+    pub signing: String,
+    /// X25519.
+    pub encryption: String,
+    /// X-Wing (X25519 + ML-KEM-768), the default for sealing.
+    pub hybrid: String,
+}
+
+/// The answer to `POST /agents/create`, 201.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentCreated {
+    /// The agent's DID.
+    pub did: String,
+    /// Its name.
+    pub name: String,
+    /// `did:cf:…@host`.
+    pub address: String,
+    /// Its bearer token, shown this once.
+    pub token: String,
+    /// Its public keys.
+    pub public_keys: PublicKeysView,
+}
+
+/// One agent, in `GET /agents` and `GET /agents/:name`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentView {
+    /// Its DID.
+    pub did: String,
+    /// Its name.
+    pub name: String,
+    /// `did:cf:…@host`.
+    pub address: String,
+    /// `active`, or `creating`/`deleting` while the sweep repairs it.
+    pub status: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// The model, where one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Whether the admin may read its mail.
+    pub admin_read: bool,
+    /// Its settings.
+    #[serde(default)]
+    pub config: BTreeMap<String, Value>,
+    /// Its public keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_keys: Option<PublicKeysView>,
+}
+
+/// `GET /agents`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentList {
+    /// All agents, by name.
+    pub agents: Vec<AgentView>,
+}
+
+/// `POST /agents/:name/messages`, and a `send` on the agent's socket.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SendMessage {
+    /// A name, a DID, or either at a host.
+    pub to: String,
+    /// What to say.
+    pub content: Content,
+    /// A conversation this belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<String>,
+    /// 1 (lowest) to 5 (highest); 3 unless told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
+    /// After this it need not be delivered any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// Sending again with the same key answers as the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+}
+
+/// The answer to a send, 202.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The message's id.
+    pub id: String,
+    /// Always `accepted`.
+    pub status: ReceiptStatus,
+}
+
+/// One step of a message's journey.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptView {
+    /// How far it came.
+    pub status: ReceiptStatus,
+    /// When.
+    pub at: Timestamp,
+    /// The DID of the network whose relay says so.
+    pub by: String,
+    /// Why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+/// `GET /agents/:name/messages/:id`, and one row of `GET /agents/:name/messages`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageStatus {
+    /// The message's id.
+    pub id: String,
+    /// `out` or `in`.
+    pub direction: String,
+    /// The sender's address.
+    pub from: String,
+    /// The recipient's address.
+    pub to: String,
+    /// The latest status.
+    pub status: ReceiptStatus,
+    /// When its sender wrote it.
+    pub created_at: Timestamp,
+    /// Every step, oldest first.
+    pub receipts: Vec<ReceiptView>,
+}
+
+/// `GET /agents/:name/messages`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageList {
+    /// Oldest first.
+    pub messages: Vec<MessageStatus>,
+    /// Where to go on.
+    pub cursor: Option<String>,
+}
+
+/// One message in an inbox, decrypted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InboxMessage {
+    /// The message's id.
+    pub id: String,
+    /// The sender's address.
+    pub from: String,
+    /// The recipient's address.
+    pub to: String,
+    /// The conversation it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<String>,
+    /// What it says.
+    pub content: Content,
+    /// 1 to 5.
+    pub priority: u8,
+    /// When its sender wrote it.
+    pub created_at: Timestamp,
+    /// When this agent got it.
+    pub received_at: Timestamp,
+}
+
+/// `GET /agents/:name/inbox`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Inbox {
+    /// Oldest first.
+    pub messages: Vec<InboxMessage>,
+    /// Where to go on; present also on the last page, so that a poller can keep it.
+    pub cursor: Option<String>,
+}
+
+/// A one-time pass for a browser's socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ticket {
+    /// Goes into the subprotocol as `entente.ticket.<ticket>`.
+    pub ticket: String,
+    /// It is useless after this.
+    pub expires_at: Timestamp,
+}
+
+/// What a client says on `WS /agents/:name/ws`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum AgentCommand {
+    /// Send a message.
+    Send {
+        /// The client's own name for this request, also its idempotency key.
+        #[serde(rename = "ref")]
+        reference: String,
+        /// What to send, flattened beside `ref`.
+        #[serde(flatten)]
+        message: SendMessage,
+    },
+}
+
+/// What the server says on `WS /agents/:name/ws`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum AgentNotice {
+    /// The send was accepted.
+    Accepted {
+        /// The client's name for the request.
+        #[serde(rename = "ref")]
+        reference: String,
+        /// The message's id.
+        id: String,
+    },
+    /// The send was refused.
+    Error {
+        /// The client's name for the request, where it could be read.
+        #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+        reference: Option<String>,
+        /// Why.
+        error: ErrorDetail,
+    },
+    /// A message this agent sent came further.
+    Receipt {
+        /// The message's id.
+        id: String,
+        /// The step.
+        #[serde(flatten)]
+        receipt: ReceiptView,
+    },
+    /// A message arrived.
+    Message {
+        /// The message.
+        message: InboxMessage,
+    },
+}
+
+/// `POST /admin/federation/peers`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AddPeer {
+    /// The peer's origin, such as `https://network.friend.dev`.
+    pub peer_url: String,
+    /// How far to trust it.
+    pub trust_level: TrustLevel,
+    /// The peer's agents that may talk, both ways; none under allowlist means nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_agents: Option<Vec<String>>,
+}
+
+/// `PATCH /admin/federation/peers/:did`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChangePeer {
+    /// The new level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust_level: Option<TrustLevel>,
+    /// The new list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_agents: Option<Vec<String>>,
+}
+
+/// The state of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkState {
+    /// No socket yet; dialling or waiting to dial again.
+    Connecting,
+    /// A session is up.
+    Up,
+    /// The last session ended in good order; the next message opens one.
+    Idle,
+    /// The peer does not answer; retrying with backoff.
+    Unreachable,
+    /// The peer, or our policy, refuses the link.
+    Refused,
+}
+
+/// One peer as the admin sees it. `GET /admin/federation/peers[/:did]` and the 201 of `POST`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerView {
+    /// The peer's DID.
+    pub did: String,
+    /// Its host.
+    pub host: String,
+    /// Its signing key's fingerprint: 8 groups of 4 base32 characters, to compare by voice.
+    pub fingerprint: String,
+    /// The level we hold it at.
+    pub trust_level: TrustLevel,
+    /// The level both sides agreed on in the last handshake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted: Option<TrustLevel>,
+    /// Its agents that may talk.
+    #[serde(default)]
+    pub allow_agents: Vec<String>,
+    /// The link's state.
+    pub state: LinkState,
+    /// Since when.
+    pub since: Timestamp,
+    /// Messages waiting to be acknowledged by it.
+    pub queued: u64,
+    /// The age of the oldest of them in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_age_ms: Option<u64>,
+    /// The last round trip in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_ms: Option<u64>,
+    /// The last error's stable code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// When we dial next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_retry: Option<Timestamp>,
+}
+
+/// `GET /admin/federation/peers`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerList {
+    /// All peers, by host.
+    pub peers: Vec<PeerView>,
+}
+
+/// One peer as the public sees it, in `GET /relay/peers`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublicPeer {
+    /// The peer's DID.
+    pub did: String,
+    /// Its host.
+    pub host: String,
+    /// The level both sides agreed on, or ours.
+    pub trust_level: TrustLevel,
+    /// The link's state.
+    pub state: LinkState,
+}
+
+/// `GET /relay/peers`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicPeers {
+    /// All peers, by host.
+    pub peers: Vec<PublicPeer>,
+}
+
+/// One agent's presence on the firehose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentPresence {
+    /// Its DID, or for an observer an id that is stable for a day.
+    pub id: String,
+    /// Its name; absent for an observer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `idle` or `working` (sent or received within the last 5 seconds).
+    pub state: String,
+    /// When it last did anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Timestamp>,
+    /// Messages sent since the relay began to count.
+    pub sent: u64,
+    /// Messages received since the relay began to count.
+    pub received: u64,
+    /// Whether an admin may send and read as it; absent for an observer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_read: Option<bool>,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// Rises by one an event within an epoch of the relay.
+    pub seq: u64,
+    /// `message.accepted`, `message.delivered`, `message.received`, `message.refused`,
+    /// `agent.created`, `agent.deleted`, `peer.added`, `peer.changed`, `peer.removed`, `link.up`,
+    /// `link.idle`, `link.down`, `link.refused`.
+    pub kind: String,
+    /// When.
+    pub at: Timestamp,
+    /// Who acted: an address for the admin, an anonymous id for an observer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Upon whom, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// The message's id; absent for an observer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The peer's host, for events of links and for messages that cross one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// Why something was refused or went down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// A label such as `demo script`; absent for an observer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Milliseconds from accepted to delivered, on `message.delivered`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u64>,
+}
+
+/// This network, for the dashboard's centre.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkView {
+    /// Its DID.
+    pub did: String,
+    /// Its host.
+    pub host: String,
+    /// Its name.
+    pub name: String,
+    /// What it grants to strangers.
+    pub trust_level: TrustLevel,
+}
+
+/// Who is watching the firehose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Viewer {
+    /// Sees names and addresses, never bodies.
+    Admin,
+    /// Sees anonymised ids.
+    Observer,
+}
+
+/// What `WS /relay/firehose` says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum FirehoseFrame {
+    /// Sent on connecting and whenever something in it changed, at most once a second.
+    Status {
+        /// For whom this stream is made.
+        viewer: Viewer,
+        /// This network.
+        network: NetworkView,
+        /// All agents.
+        agents: Vec<AgentPresence>,
+        /// All peers.
+        peers: Vec<PublicPeer>,
+    },
+    /// One event.
+    Event {
+        /// Opaque: pass it as `?cursor=` to go on after this event.
+        cursor: String,
+        /// The event.
+        event: Event,
+    },
+    /// The cursor is older than what the relay keeps: events were missed.
+    Gap {
+        /// Where the stream goes on.
+        cursor: String,
+    },
+}
+
+/// What an object reports to the relay; the relay gives it a number and shows it to viewers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewEvent {
+    /// As in [`Event::kind`].
+    pub kind: String,
+    /// As in [`Event::at`].
+    pub at: Timestamp,
+    /// As in [`Event::from`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// As in [`Event::to`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// As in [`Event::message`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// As in [`Event::peer`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// As in [`Event::code`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// As in [`Event::label`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// As in [`Event::latency_ms`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u64>,
+}
+
+/// `GET /health`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok`, or `error` with what is wrong in `problems`.
+    pub status: String,
+    /// The software's version.
+    pub version: String,
+    /// Stable codes such as `MASTER_KEY_MISSING`, `MASTER_KEY_WRONG`, `NOT_INITIALISED`.
+    #[serde(default)]
+    pub problems: Vec<String>,
+}
+
+/// One line of `.up/networks.json`, for scripts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LocalNetwork {
+    /// `alpha`.
+    pub name: String,
+    /// `http://localhost:8701`.
+    pub url: String,
+    /// The network's DID.
+    pub did: String,
+    /// The supervisor's process id.
+    pub pid: u32,
+    /// The admin's key.
+    pub admin_key: String,
+    /// The dashboard's address.
+    pub dashboard: String,
+    /// The demo agents.
+    pub agents: Vec<LocalAgent>,
+}
+
+/// One demo agent in `.up/networks.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalAgent {
+    /// `alice`.
+    pub name: String,
+    /// Its DID.
+    pub did: String,
+    /// `did:cf:…@host`.
+    pub address: String,
+    /// Its bearer token.
+    pub token: String,
+}
+
+/// `.up/networks.json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalNetworks {
+    /// In port order.
+    pub networks: Vec<LocalNetwork>,
+}
