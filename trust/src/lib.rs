@@ -1,1 +1,9 @@
-//! Placeholder.
+//! Identity, cryptography and policy: what may be believed, and what may pass.
+//!
+//! This crate performs no I/O, reads no clock and draws no entropy: instants and random number
+//! generators are arguments. It is the only crate that names cipher and signature crates. Secret
+//! keys leave it only sealed ([`crypto::rest`]) or as the opaque types of [`crypto`].
+//!
+//! Start reading at [`crypto`] for the primitives.
+
+pub mod crypto;

@@ -1,0 +1,24 @@
+//! The primitives, each with one algorithm and one way to use it.
+//!
+//! | module | algorithm | source |
+//! |---|---|---|
+//! | [`hash`] | SHA-256 | FIPS 180-4 |
+//! | [`mac`] | HMAC-SHA256, constant-time comparison | RFC 2104 |
+//! | [`kdf`] | HKDF-SHA256 | RFC 5869 |
+//! | [`sign`] | Ed25519, strict verification | RFC 8032 |
+//! | [`dh`] | X25519 | RFC 7748 |
+//! | [`kem`] | X-Wing (X25519 + ML-KEM-768) | draft-connolly-cfrg-xwing-kem-06 and later |
+//! | [`multikey`] | key text: `z` + base58btc(code ‖ key) | W3C Controlled Identifiers 1.0 |
+
+pub mod dh;
+pub mod hash;
+pub mod kdf;
+pub mod kem;
+pub mod mac;
+pub mod multikey;
+pub mod sign;
+
+pub use multikey::KeyError;
+
+#[cfg(test)]
+pub(crate) mod test_rng;
