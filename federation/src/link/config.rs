@@ -1,0 +1,141 @@
+//! What a link is told at its start: who both sides are, what it may do, where it left off.
+
+use std::collections::BTreeMap;
+
+use entente_lexicon::{Did, Host};
+use entente_trust::crypto::sign::VerifyingKey;
+use entente_trust::policy::Policy;
+
+use crate::code::Code;
+
+/// This network, as its peer must find it.
+#[derive(Clone, Debug)]
+pub struct Own {
+    /// Our DID.
+    pub did: Did,
+    /// Our host, as our document publishes it.
+    pub host: Host,
+    /// The kid of the signing key given to [`Link::new`](super::Link::new).
+    pub kid: String,
+    /// SHA-256 of the exact bytes of our published document.
+    pub document_hash: [u8; 32],
+}
+
+/// The peer's discovery document, already verified by `entente_well_known`.
+#[derive(Clone, Debug)]
+pub struct PeerDocument {
+    /// SHA-256 of its exact bytes.
+    pub hash: [u8; 32],
+    /// The signing keys valid now, by kid.
+    pub keys: BTreeMap<String, VerifyingKey>,
+    /// The host it publishes.
+    pub host: Host,
+}
+
+/// The network at the other end.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its DID.
+    pub did: Did,
+    /// The host we dial.
+    pub host: Host,
+    /// What it published when last fetched.
+    pub document: PeerDocument,
+}
+
+/// Everything a link needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This network.
+    pub own: Own,
+    /// The other one.
+    pub peer: Peer,
+    /// What may cross the link.
+    pub policy: Policy,
+    /// Whether we dial; if not, the peer does.
+    pub allow_outbound: bool,
+    /// Bounds and times.
+    pub limits: Limits,
+}
+
+/// Bounds and times of one link. [`Default`] is what the protocol document starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Messages in flight towards us at most.
+    pub window_items: u32,
+    /// Weight of the messages in flight towards us at most, in bytes.
+    pub window_bytes: u32,
+    /// Messages waiting in the outbox at most.
+    pub outbox_items: u64,
+    /// Bytes waiting in the outbox at most.
+    pub outbox_bytes: u64,
+    /// The first retry's longest wait.
+    pub backoff_first_ms: u64,
+    /// Any retry's longest wait.
+    pub backoff_cap_ms: u64,
+    /// The dialler closes a session that had no work for so long.
+    pub idle_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            window_items: 1024,
+            window_bytes: 1024 * 1024,
+            outbox_items: 10_000,
+            outbox_bytes: 64 * 1024 * 1024,
+            backoff_first_ms: 1_000,
+            backoff_cap_ms: 3_600_000,
+            idle_ms: 30_000,
+        }
+    }
+}
+
+/// A message we refused, kept until its sender is known to have heard of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// Its place in the stream.
+    pub seq: u64,
+    /// The message's id.
+    pub id: [u8; 16],
+    /// Why.
+    pub code: Code,
+}
+
+/// The sending half as stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RestoredOut {
+    /// The current epoch; 0 if none was begun. From [`Change::OutEpoch`](super::Change::OutEpoch).
+    pub epoch: u64,
+    /// The number the next message gets: one more than the highest ever given, 1 at first (0 means 1).
+    pub next_seq: u64,
+    /// Everything up to here was acknowledged. From [`Change::Acked`](super::Change::Acked).
+    pub acked: u64,
+    /// Payload bytes of what is stored and not acknowledged.
+    pub queued_bytes: u64,
+}
+
+/// The receiving half as stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RestoredIn {
+    /// The peer's epoch. From [`Change::Cursor`](super::Change::Cursor).
+    pub epoch: u64,
+    /// Everything up to here was settled.
+    pub seq: u64,
+}
+
+/// What earlier [`Change`](super::Change)s stored. [`Default`] is a fresh link.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// The sending half.
+    pub out: RestoredOut,
+    /// The receiving half.
+    pub inn: RestoredIn,
+    /// Our highest dial number. From [`Change::DialOwn`](super::Change::DialOwn).
+    pub dial_own: u64,
+    /// The peer's highest dial number. From [`Change::DialPeer`](super::Change::DialPeer).
+    pub dial_peer: u64,
+    /// Rejects stored by [`Change::Rejected`](super::Change::Rejected) and not yet dropped by
+    /// [`Change::RejectsConfirmed`](super::Change::RejectsConfirmed), by rising seq.
+    pub rejects: Vec<Reject>,
+}

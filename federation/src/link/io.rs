@@ -1,0 +1,289 @@
+//! What goes into a link and what comes out of it.
+
+use std::sync::Arc;
+
+use entente_lexicon::{Did, Timestamp, TrustLevel};
+use entente_trust::policy::Policy;
+
+use super::config::{PeerDocument, Reject};
+use crate::code::Code;
+use crate::handshake::fault::Misbehaved;
+
+/// A socket, named by the driver that opened it; never used twice in one driver's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketId(pub u64);
+
+/// A sealed message on its way, as the link sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The message's id.
+    pub id: [u8; 16],
+    /// The sending agent.
+    pub from: Did,
+    /// The receiving agent.
+    pub to: Did,
+    /// The sealed envelope, opaque here. Empty: the message was withdrawn ([`Change::Withdrawn`]).
+    pub bytes: Arc<[u8]>,
+}
+
+/// What became of a message at the receiving agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeliveryVerdict {
+    /// The agent has committed it, now or before.
+    Delivered,
+    /// It will never take it.
+    Refused(Code),
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// The socket asked for by [`Request::Dial`] is open.
+    Dialled {
+        /// The new socket.
+        socket: SocketId,
+    },
+    /// The socket asked for by [`Request::Dial`] could not be opened.
+    DialFailed {
+        /// Why.
+        code: Code,
+    },
+    /// The peer opened a socket.
+    Accepted {
+        /// The new socket.
+        socket: SocketId,
+        /// The DID its upgrade named.
+        claimed: Did,
+    },
+    /// A frame arrived.
+    Frame {
+        /// Where.
+        socket: SocketId,
+        /// The binary message, undecoded.
+        bytes: &'a [u8],
+    },
+    /// A socket closed, or the driver closed it on its own account (not as told by
+    /// [`Outputs::closes`]; saying so then too is harmless).
+    Closed {
+        /// Which.
+        socket: SocketId,
+        /// The WebSocket close code; 1006 if there was none.
+        code: u16,
+    },
+    /// The deadline in [`Outputs::wake`] has come. Too early or twice is harmless.
+    Timeout,
+    /// Messages for the peer's agents.
+    Enqueue {
+        /// In the order to be sent.
+        items: Vec<Item>,
+    },
+    /// The answer to [`Request::Load`]: by rising seq, from the seq asked for.
+    Loaded {
+        /// The stored messages.
+        items: Vec<(u64, Item)>,
+    },
+    /// Agents answered [`Request::Deliver`]; in parts and in any order between agents.
+    Delivered {
+        /// The epoch of the request.
+        epoch: u64,
+        /// What became of each.
+        verdicts: Vec<(u64, DeliveryVerdict)>,
+    },
+    /// The answer to [`Request::FetchDocument`].
+    Document(Result<PeerDocument, Code>),
+    /// Our own document changed.
+    OwnDocument {
+        /// Its new hash.
+        hash: [u8; 32],
+    },
+    /// The admin changed what may cross.
+    Policy(Policy),
+    /// The peer is being removed: say goodbye and stay silent. The driver refuses what is queued.
+    Shutdown {
+        /// Why.
+        code: Code,
+    },
+}
+
+/// Everything one input asks of the driver, in the order it must be done.
+#[derive(Debug, Default, PartialEq, Eq)]
+#[must_use = "an output left undone is a lost message"]
+pub struct Outputs {
+    /// Store these in one transaction before anything else is done.
+    pub changes: Vec<Change>,
+    /// When to send [`Input::Timeout`]; replaces every earlier deadline.
+    pub wake: Option<Timestamp>,
+    /// Binary messages to send.
+    pub transmits: Vec<(SocketId, Vec<u8>)>,
+    /// Sockets to close with this code and reason, after the transmits.
+    pub closes: Vec<(SocketId, u16, &'static str)>,
+    /// What the driver must do and answer.
+    pub requests: Vec<Request>,
+    /// What the application may want to know.
+    pub events: Vec<Event>,
+}
+
+/// One thing to store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// An item of the input joined the outbox.
+    Append {
+        /// Its index in [`Input::Enqueue`].
+        index_in_input: usize,
+        /// Its number in the stream: never given twice, contiguous.
+        seq: u64,
+    },
+    /// An item of the input was refused and must not be stored; tell its sender.
+    Refuse {
+        /// Its index in [`Input::Enqueue`].
+        index_in_input: usize,
+        /// Why.
+        code: Code,
+    },
+    /// A stored message may no longer cross (the policy changed while it waited). Tell its sender
+    /// `refused`, and keep the row with empty bytes until it is acknowledged.
+    Withdrawn {
+        /// Its number.
+        seq: u64,
+        /// Its id.
+        id: [u8; 16],
+        /// Why.
+        code: Code,
+    },
+    /// The peer's relay has settled everything up to here. Rows up to `upto` can go: those listed
+    /// in `rejects` were refused, withdrawn ones were refused before, all others delivered.
+    Acked {
+        /// The last settled number.
+        upto: u64,
+        /// When, by the peer's clock for a receipt, by ours for a handshake.
+        at: Timestamp,
+        /// What it refused, among the newly settled.
+        rejects: Vec<Reject>,
+        /// The peer's signature.
+        evidence: Evidence,
+    },
+    /// We have settled everything up to here.
+    Cursor {
+        /// The peer's epoch.
+        epoch: u64,
+        /// The last settled number.
+        seq: u64,
+    },
+    /// We refused a message; keep this until it is confirmed.
+    Rejected(Reject),
+    /// The peer has stored our rejects up to here: drop them.
+    RejectsConfirmed {
+        /// The last confirmed number.
+        upto: u64,
+    },
+    /// Our dial number rose.
+    DialOwn(u64),
+    /// The peer's dial number rose.
+    DialPeer(u64),
+    /// Our stream has a new epoch; numbers go on.
+    OutEpoch {
+        /// The epoch.
+        epoch: u64,
+    },
+}
+
+/// The peer's signature under an acknowledgement, to be shown to anybody who doubts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// A receipt batch: one signature over the ids of all messages it settles.
+    Receipt {
+        /// The peer's key.
+        kid: String,
+        /// The exact bytes signed; see `frame::receipt` for the layout.
+        statement: Vec<u8>,
+        /// Ed25519.
+        signature: [u8; 64],
+    },
+    /// The cursor inside a handshake frame: signed is the frame's label, a zero byte and
+    /// SHA-256("entente/1 digest" ‖ 0x00 ‖ `prior` ‖ `body`).
+    Handshake {
+        /// The peer's key.
+        kid: String,
+        /// 3 for AUTH, 4 for READY.
+        frame: u8,
+        /// The transcript hash before the frame.
+        prior: [u8; 32],
+        /// The frame's body.
+        body: Vec<u8>,
+        /// Ed25519.
+        signature: [u8; 64],
+    },
+}
+
+/// One thing the driver must do and answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Open a socket to the peer; answer [`Input::Dialled`] or [`Input::DialFailed`].
+    Dial,
+    /// Read the outbox; answer [`Input::Loaded`] at once, before any other input.
+    Load {
+        /// The first number wanted.
+        from_seq: u64,
+        /// At most so many.
+        max_items: usize,
+        /// Stop once so many bytes are exceeded (always at least one item).
+        max_bytes: usize,
+    },
+    /// Hand these to our agents; answer [`Input::Delivered`] for each once its agent committed.
+    /// Messages to one agent keep their order.
+    Deliver {
+        /// To be given back with the verdicts.
+        epoch: u64,
+        /// By rising seq.
+        items: Vec<(u64, Item)>,
+    },
+    /// Fetch and verify the peer's document; answer [`Input::Document`].
+    FetchDocument,
+}
+
+/// One fact for the application and the dashboard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A session is up: both sides proved their keys and their knowledge of the session's.
+    Up {
+        /// The socket.
+        socket: SocketId,
+        /// The level both agreed on.
+        granted: TrustLevel,
+        /// Whether we dialled.
+        initiator: bool,
+    },
+    /// The session ended in good order; the next message opens one.
+    Idle,
+    /// A session or an attempt ended with an error.
+    Down {
+        /// Why.
+        code: Code,
+    },
+    /// The peer broke the protocol on this socket, which is closed.
+    Misbehaved {
+        /// The socket.
+        socket: SocketId,
+        /// The frame's number: 1 to 4 in the handshake, 5 in the session.
+        frame: u8,
+        /// How.
+        how: Misbehaved,
+    },
+    /// The peer knew more of our stream than we do: we were rolled back and offer everything again.
+    RolledBack {
+        /// The new epoch.
+        epoch: u64,
+    },
+    /// The peer forgot what it had acknowledged; those messages are not offered again.
+    Gap {
+        /// The first number missing at our side of the stream.
+        from: u64,
+        /// The last.
+        upto: u64,
+    },
+    /// The driver's store has not what it should have; sending stops until the next start.
+    StoreBroken {
+        /// The number that is missing.
+        seq: u64,
+    },
+}

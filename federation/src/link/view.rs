@@ -1,0 +1,25 @@
+//! What a link shows of itself.
+
+use entente_lexicon::{Timestamp, TrustLevel};
+use entente_lexicon::api::LinkState;
+
+use crate::code::Code;
+
+/// A link at one instant, for the dashboard and the admin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Its state.
+    pub state: LinkState,
+    /// Since when.
+    pub since: Timestamp,
+    /// The level agreed in the last handshake.
+    pub granted: Option<TrustLevel>,
+    /// What went wrong last; cleared by a session that comes up.
+    pub last_error: Option<Code>,
+    /// When we dial next.
+    pub next_retry: Option<Timestamp>,
+    /// The last round trip.
+    pub round_trip_ms: Option<u64>,
+    /// Messages not acknowledged.
+    pub queued: u64,
+}
