@@ -149,7 +149,7 @@ pub struct ReceiptView {
 }
 
 /// `GET /agents/:name/messages/:id`, and one row of `GET /agents/:name/messages`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageStatus {
     /// The message's id.
@@ -166,10 +166,16 @@ pub struct MessageStatus {
     pub created_at: Timestamp,
     /// Every step, oldest first.
     pub receipts: Vec<ReceiptView>,
+    /// What it says, for those who may read this agent's mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
+    /// The conversation it belongs to, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<String>,
 }
 
 /// `GET /agents/:name/messages`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MessageList {
     /// Oldest first.
     pub messages: Vec<MessageStatus>,
@@ -264,7 +270,8 @@ pub enum AgentNotice {
     },
     /// A message arrived.
     Message {
-        /// The message.
+        /// The message, flattened beside `type`.
+        #[serde(flatten)]
         message: InboxMessage,
     },
 }
