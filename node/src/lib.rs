@@ -1,1 +1,29 @@
-//! Placeholder.
+//! The Worker: routes and Durable Objects that drive the pure crates.
+//!
+//! The only crate that names `worker`: everything that touches the platform (fetch, WebSockets,
+//! D1, the objects' SQLite, alarms, clocks and entropy) is here, and nothing that decides what a
+//! frame, a signature or a trust level means. Start reading at [`routes`], which dispatches every
+//! request by [`auth`]'s access table; then at the objects: [`relay`], [`link`] and [`agent`].
+
+pub mod agent;
+pub mod auth;
+pub mod config;
+pub mod error;
+pub mod guard;
+pub mod internal;
+pub mod link;
+pub mod relay;
+pub mod routes;
+pub mod store;
+
+use worker::{Context, Env, Request, Response, event};
+
+/// Answers one HTTP request.
+///
+/// # Errors
+/// None in practice: every failure is turned into an error body. What is left would be a
+/// platform fault, which the runtime answers with a bare 500.
+#[event(fetch, respond_with_errors)]
+pub async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
+    routes::handle(request, env).await
+}

@@ -1,0 +1,1 @@
+//! The one outgoing fetch for hosts that somebody else named.

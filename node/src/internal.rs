@@ -1,0 +1,275 @@
+//! How the Worker and its objects talk to one another: `stub.fetch` with JSON or bytes.
+
+use entente_lexicon::api::{ErrorBody, NewEvent};
+use entente_lexicon::id::BASE32;
+use entente_lexicon::{Did, Timestamp};
+use getrandom::SysRng;
+use rand_core::{Rng, UnwrapErr};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wasm_bindgen::JsValue;
+use worker::{Env, Headers, Method, Request, RequestInit, Response, Stub};
+
+use crate::error::{ApiError, REQUEST_ID};
+
+/// The binding of the relay's namespace.
+pub const RELAY: &str = "RELAY";
+/// The binding of the links' namespace.
+pub const LINK: &str = "LINK";
+/// The binding of the agents' namespace.
+pub const AGENT: &str = "AGENT";
+
+/// The header by which the Worker tells an agent's object who acts: `admin` or `agent`.
+pub const ACTOR: &str = "x-entente-actor";
+/// The header by which a dialling network names itself, and by which the Worker passes it on.
+pub const FROM: &str = "x-entente-from";
+/// The header by which a dialling network names its host.
+pub const FROM_HOST: &str = "x-entente-host";
+
+const ORIGIN: &str = "http://object";
+const RELAY_NAME: &str = "relay";
+
+/// Returns the current instant.
+#[must_use]
+pub fn now() -> Timestamp {
+    Timestamp(worker::Date::now().as_millis())
+}
+
+/// Returns the platform's source of entropy.
+#[must_use]
+pub fn rng() -> UnwrapErr<SysRng> {
+    UnwrapErr(SysRng)
+}
+
+/// Returns `N` fresh random bytes.
+#[must_use]
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rng().fill_bytes(&mut bytes);
+    bytes
+}
+
+/// Makes an id for a request that came without one.
+#[must_use]
+pub fn new_request_id() -> String {
+    BASE32.encode(&random::<10>())
+}
+
+/// Returns the id that the edge gave this request, or a new one.
+#[must_use]
+pub fn request_id(request: &Request) -> String {
+    let given = request.headers().get(REQUEST_ID).ok().flatten();
+    given
+        .filter(|id| is_request_id(id))
+        .unwrap_or_else(new_request_id)
+}
+
+fn is_request_id(text: &str) -> bool {
+    (8..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// Returns the relay object.
+///
+/// # Errors
+/// If the binding is missing.
+pub fn relay(env: &Env) -> Result<Stub, ApiError> {
+    Ok(env.durable_object(RELAY)?.get_by_name(RELAY_NAME)?)
+}
+
+/// Returns the id of the relay object, which entry 0 of the network's log names.
+///
+/// # Errors
+/// If the binding is missing.
+pub fn relay_id(env: &Env) -> Result<String, ApiError> {
+    Ok(env
+        .durable_object(RELAY)?
+        .id_from_name(RELAY_NAME)?
+        .to_string())
+}
+
+/// Returns the link object of the peer `did`. Ask only for peers that the directory lists: each
+/// object is billed.
+///
+/// # Errors
+/// If the binding is missing.
+pub fn link(env: &Env, did: &Did) -> Result<Stub, ApiError> {
+    Ok(env.durable_object(LINK)?.get_by_name(did.as_str())?)
+}
+
+/// Returns the agent object with the id that the directory lists.
+///
+/// # Errors
+/// If the binding is missing or the text is no id of an agent.
+pub fn agent(env: &Env, object_id: &str) -> Result<Stub, ApiError> {
+    Ok(env
+        .durable_object(AGENT)?
+        .id_from_string(object_id)?
+        .get_stub()?)
+}
+
+/// Returns a fresh id for an agent object.
+///
+/// # Errors
+/// If the binding is missing.
+pub fn new_agent_id(env: &Env) -> Result<String, ApiError> {
+    Ok(env.durable_object(AGENT)?.unique_id()?.to_string())
+}
+
+/// Calls an object with a JSON body and reads its JSON answer.
+///
+/// # Errors
+/// The object's own error, or 500 `INTERNAL` if it cannot be reached or answers nonsense.
+pub async fn post<T: DeserializeOwned>(
+    stub: &Stub,
+    path: &str,
+    body: &impl Serialize,
+    request: &str,
+) -> Result<T, ApiError> {
+    send_json(stub, Method::Post, path, body, request).await
+}
+
+/// Calls an object with any method and a JSON body and reads its JSON answer.
+///
+/// # Errors
+/// As [`post`].
+pub async fn send_json<T: DeserializeOwned>(
+    stub: &Stub,
+    method: Method,
+    path: &str,
+    body: &impl Serialize,
+    request: &str,
+) -> Result<T, ApiError> {
+    let text = serde_json::to_string(body)?;
+    let body = Body::Json(JsValue::from_str(&text));
+    let answer = send(stub, method, path, body, request).await?;
+    decode(&answer)
+}
+
+/// Reads JSON from an object.
+///
+/// # Errors
+/// As [`post`].
+pub async fn get<T: DeserializeOwned>(
+    stub: &Stub,
+    path: &str,
+    request: &str,
+) -> Result<T, ApiError> {
+    let answer = send(stub, Method::Get, path, Body::None, request).await?;
+    decode(&answer)
+}
+
+/// Calls an object with opaque bytes and returns its opaque answer.
+///
+/// # Errors
+/// As [`post`].
+pub async fn post_bytes(
+    stub: &Stub,
+    path: &str,
+    body: &[u8],
+    request: &str,
+) -> Result<Vec<u8>, ApiError> {
+    let body = Body::Bytes(js_sys::Uint8Array::from(body).into());
+    send(stub, Method::Post, path, body, request).await
+}
+
+/// Passes a client's request on to an object under another path, body and all.
+///
+/// The headers are the client's; `set` replaces or, with `None`, removes some of them. The
+/// answer is returned as it is, so that it may be a WebSocket upgrade.
+///
+/// # Errors
+/// If the object cannot be reached.
+pub async fn forward(
+    stub: &Stub,
+    request: &Request,
+    path: &str,
+    set: &[(&str, Option<&str>)],
+) -> Result<Response, ApiError> {
+    let headers = Headers::new();
+    for (name, value) in request.headers().entries() {
+        headers.set(&name, &value)?;
+    }
+    for (name, value) in set {
+        match value {
+            Some(value) => headers.set(name, value)?,
+            None => headers.delete(name)?,
+        }
+    }
+    let mut init = RequestInit::new();
+    init.with_method(request.method()).with_headers(headers);
+    if let Some(body) = request.inner().body() {
+        init.with_body(Some(body.into()));
+    }
+    let inner = Request::new_with_init(&format!("{ORIGIN}{path}"), &init)?;
+    Ok(stub.fetch_with_request(inner).await?)
+}
+
+/// Reports events to the relay. Callers batch: at most one call every 100 ms.
+///
+/// # Errors
+/// As [`post`].
+pub async fn report(env: &Env, events: &[NewEvent]) -> Result<(), ApiError> {
+    let body = serde_json::json!({ "events": events });
+    let _: serde_json::Value = post(&relay(env)?, "/events", &body, &new_request_id()).await?;
+    Ok(())
+}
+
+/// Reads an object's JSON error, or says that it answered nonsense.
+#[must_use]
+pub fn decode_error(status: u16, body: &[u8]) -> ApiError {
+    match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(body) => ApiError::new(status, body.error.code, body.error.message),
+        Err(_) => {
+            let text: String = String::from_utf8_lossy(body).chars().take(200).collect();
+            ApiError::internal(format!("an object answered {status}: {text}"))
+        }
+    }
+}
+
+enum Body {
+    None,
+    Json(JsValue),
+    Bytes(JsValue),
+}
+
+async fn send(
+    stub: &Stub,
+    method: Method,
+    path: &str,
+    body: Body,
+    request: &str,
+) -> Result<Vec<u8>, ApiError> {
+    let headers = Headers::new();
+    headers.set(REQUEST_ID, request)?;
+    let mut init = RequestInit::new();
+    init.with_method(method);
+    match body {
+        Body::None => {}
+        Body::Json(value) => {
+            headers.set("content-type", "application/json")?;
+            init.with_body(Some(value));
+        }
+        Body::Bytes(value) => {
+            headers.set("content-type", "application/cbor")?;
+            init.with_body(Some(value));
+        }
+    }
+    init.with_headers(headers);
+    let call = Request::new_with_init(&format!("{ORIGIN}{path}"), &init)?;
+    let mut response = stub.fetch_with_request(call).await?;
+    let status = response.status_code();
+    let bytes = response.bytes().await?;
+    if (200..300).contains(&status) {
+        Ok(bytes)
+    } else {
+        Err(decode_error(status, &bytes))
+    }
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| ApiError::internal(format!("an object's answer: {error}")))
+}

@@ -1,0 +1,270 @@
+//! An object's SQLite: statements, rows and synchronous transactions.
+//!
+//! Values are bound one by one (at most 100 a statement); many rows go through `json_each`.
+
+use std::cell::RefCell;
+
+use entente_lexicon::Timestamp;
+use wasm_bindgen::prelude::*;
+use worker::{SqlStorage, SqlStorageValue, State, Storage};
+
+use crate::error::ApiError;
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(extends = js_sys::Object)]
+    type TransactionalStorage;
+
+    #[wasm_bindgen(method, catch, js_name = transactionSync)]
+    fn transaction_sync(
+        this: &TransactionalStorage,
+        closure: &mut dyn FnMut() -> Result<(), JsValue>,
+    ) -> Result<JsValue, JsValue>;
+}
+
+/// Why a statement failed. A fault of ours or of the platform, never of a caller.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite refused the statement.
+    #[error("sql: {0}")]
+    Sql(String),
+    /// A column does not hold what the code expects of it.
+    #[error("column {0} does not hold what it should")]
+    Column(usize),
+    /// The transaction was rolled back by the platform.
+    #[error("transaction: {0}")]
+    Transaction(String),
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::internal(error)
+    }
+}
+
+/// An object's SQLite database.
+pub struct Sqlite {
+    storage: Storage,
+    sql: SqlStorage,
+}
+
+impl Sqlite {
+    /// Opens the database of the object with `state`.
+    #[must_use]
+    pub fn new(state: &State) -> Self {
+        let storage = state.storage();
+        let sql = storage.sql();
+        Self { storage, sql }
+    }
+
+    /// Returns the key-value side of the storage: alarms, `delete_all`.
+    #[must_use]
+    pub fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// Runs a statement that answers no rows. Make values with [`params!`](crate::params).
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`] if SQLite refuses it.
+    pub fn exec(&self, sql: &str, params: Vec<SqlStorageValue>) -> Result<(), StoreError> {
+        self.sql.exec(sql, params).map(|_| ()).map_err(failed(sql))
+    }
+
+    /// Runs a statement and returns all its rows.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`] if SQLite refuses it.
+    pub fn rows(&self, sql: &str, params: Vec<SqlStorageValue>) -> Result<Vec<Row>, StoreError> {
+        let cursor = self.sql.exec(sql, params).map_err(failed(sql))?;
+        cursor
+            .raw()
+            .map(|row| row.map(Row).map_err(failed(sql)))
+            .collect()
+    }
+
+    /// Runs a statement and returns its first row, if any.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`] if SQLite refuses it.
+    pub fn row(&self, sql: &str, params: Vec<SqlStorageValue>) -> Result<Option<Row>, StoreError> {
+        Ok(self.rows(sql, params)?.into_iter().next())
+    }
+
+    /// Runs `work` in one transaction: all its statements are kept if it returns `Ok`, none of
+    /// them otherwise.
+    ///
+    /// # Errors
+    /// What `work` returned, or [`StoreError::Transaction`] if the platform could not commit.
+    pub fn transaction<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut work = Some(work);
+        let outcome: RefCell<Option<Result<T, E>>> = RefCell::new(None);
+        let mut run = || -> Result<(), JsValue> {
+            let Some(work) = work.take() else {
+                return Err(JsValue::from_str("ran twice"));
+            };
+            let result = work();
+            let kept = result.is_ok();
+            outcome.replace(Some(result));
+            if kept {
+                Ok(())
+            } else {
+                Err(JsValue::from_str("rolled back"))
+            }
+        };
+        let storage: &TransactionalStorage = self.storage.as_raw().unchecked_ref();
+        let committed = storage.transaction_sync(&mut run);
+        match (outcome.into_inner(), committed) {
+            (Some(Ok(value)), Ok(_)) => Ok(value),
+            (Some(Err(error)), _) => Err(error),
+            (_, committed) => {
+                let reason = committed.err().map_or_else(
+                    || "nothing ran".to_owned(),
+                    |error| worker::Error::from(error).to_string(),
+                );
+                Err(StoreError::Transaction(reason).into())
+            }
+        }
+    }
+}
+
+fn failed(sql: &str) -> impl Fn(worker::Error) -> StoreError {
+    let head: String = sql.chars().take(60).collect();
+    move |error| StoreError::Sql(format!("{error} in `{head}`"))
+}
+
+/// One row of a result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row(Vec<SqlStorageValue>);
+
+impl Row {
+    /// Reads text.
+    ///
+    /// # Errors
+    /// [`StoreError::Column`] if the column is missing or of another type, as for all readers.
+    pub fn text(&self, column: usize) -> Result<String, StoreError> {
+        match self.0.get(column) {
+            Some(SqlStorageValue::String(text)) => Ok(text.clone()),
+            _ => Err(StoreError::Column(column)),
+        }
+    }
+
+    /// Reads bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Column`].
+    pub fn blob(&self, column: usize) -> Result<Vec<u8>, StoreError> {
+        match self.0.get(column) {
+            Some(SqlStorageValue::Blob(bytes)) => Ok(bytes.clone()),
+            _ => Err(StoreError::Column(column)),
+        }
+    }
+
+    /// Reads a non-negative integer.
+    ///
+    /// # Errors
+    /// [`StoreError::Column`].
+    pub fn integer(&self, column: usize) -> Result<u64, StoreError> {
+        match self.0.get(column) {
+            Some(SqlStorageValue::Integer(value)) => {
+                u64::try_from(*value).ok().ok_or(StoreError::Column(column))
+            }
+            _ => Err(StoreError::Column(column)),
+        }
+    }
+
+    /// Reads an instant kept as milliseconds.
+    ///
+    /// # Errors
+    /// [`StoreError::Column`].
+    pub fn timestamp(&self, column: usize) -> Result<Timestamp, StoreError> {
+        self.integer(column).map(Timestamp)
+    }
+
+    /// Reads a flag kept as 0 or 1.
+    ///
+    /// # Errors
+    /// [`StoreError::Column`].
+    pub fn flag(&self, column: usize) -> Result<bool, StoreError> {
+        self.integer(column).map(|value| value != 0)
+    }
+
+    /// Tells whether the column is NULL.
+    #[must_use]
+    pub fn is_null(&self, column: usize) -> bool {
+        matches!(self.0.get(column), Some(SqlStorageValue::Null))
+    }
+
+    /// Reads a column that may be NULL with one of the other readers:
+    /// `row.optional(2, Row::text)?`.
+    ///
+    /// # Errors
+    /// [`StoreError::Column`].
+    pub fn optional<T>(
+        &self,
+        column: usize,
+        read: impl Fn(&Self, usize) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        if self.is_null(column) {
+            Ok(None)
+        } else {
+            read(self, column).map(Some)
+        }
+    }
+}
+
+/// What can be bound to a statement.
+pub trait IntoSql {
+    /// Returns the value as SQLite keeps it.
+    fn into_sql(self) -> SqlStorageValue;
+}
+
+macro_rules! into_sql {
+    ($($type:ty => |$value:ident| $convert:expr),+ $(,)?) => {
+        $(impl IntoSql for $type {
+            fn into_sql(self) -> SqlStorageValue {
+                let $value = self;
+                $convert
+            }
+        })+
+    };
+}
+
+into_sql! {
+    &str => |v| SqlStorageValue::String(v.to_owned()),
+    &String => |v| SqlStorageValue::String(v.clone()),
+    String => |v| SqlStorageValue::String(v),
+    &[u8] => |v| SqlStorageValue::Blob(v.to_vec()),
+    &Vec<u8> => |v| SqlStorageValue::Blob(v.clone()),
+    Vec<u8> => |v| SqlStorageValue::Blob(v),
+    bool => |v| SqlStorageValue::Integer(i64::from(v)),
+    u8 => |v| SqlStorageValue::Integer(i64::from(v)),
+    u32 => |v| SqlStorageValue::Integer(i64::from(v)),
+    i64 => |v| SqlStorageValue::Integer(v),
+    u64 => |v| SqlStorageValue::Integer(i64::try_from(v).unwrap_or(i64::MAX)),
+    usize => |v| SqlStorageValue::Integer(i64::try_from(v).unwrap_or(i64::MAX)),
+    Timestamp => |v| v.0.into_sql(),
+}
+
+impl<const N: usize> IntoSql for [u8; N] {
+    fn into_sql(self) -> SqlStorageValue {
+        SqlStorageValue::Blob(self.to_vec())
+    }
+}
+
+impl<T: IntoSql> IntoSql for Option<T> {
+    fn into_sql(self) -> SqlStorageValue {
+        self.map_or(SqlStorageValue::Null, IntoSql::into_sql)
+    }
+}
+
+/// Makes the values of a statement: `params![name, &bytes[..], now]`.
+#[macro_export]
+macro_rules! params {
+    ($($value:expr),* $(,)?) => {
+        vec![$($crate::store::sqlite::IntoSql::into_sql($value)),*]
+    };
+}
