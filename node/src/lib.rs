@@ -14,6 +14,7 @@ pub mod internal;
 pub mod link;
 pub mod relay;
 pub mod routes;
+pub mod shapes;
 pub mod store;
 
 use worker::{Context, Env, Request, Response, event};

@@ -1,3 +1,9 @@
 //! Where things are kept: an object's own SQLite, and D1, the network's directory.
 
+pub mod agents;
+pub mod audit;
+pub mod d1;
+pub mod directory;
+pub mod network;
+pub mod peers;
 pub mod sqlite;

@@ -1,0 +1,160 @@
+//! The JSON that the Worker and its objects exchange with one another.
+//!
+//! None of it is reachable from outside: clients see `entente_lexicon::api`.
+
+use std::collections::BTreeMap;
+
+use entente_lexicon::api::{LinkState, NewEvent, PublicKeysView};
+use entente_lexicon::{AgentName, Did, Host, Timestamp, TrustLevel};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// `POST /init` of an agent's object. Idempotent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InitAgent {
+    /// The agent's name.
+    pub name: AgentName,
+    /// The DID of this network.
+    pub network_did: Did,
+    /// The host of this network.
+    pub host: Host,
+    /// Whether the admin may act as the agent and read its mail.
+    pub admin_read: bool,
+    /// The object's own id, which entry 0 of the agent's log names.
+    pub object_id: String,
+}
+
+/// The answer to [`InitAgent`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentInit {
+    /// The agent's DID.
+    pub did: Did,
+    /// Its public keys.
+    pub public_keys: PublicKeysView,
+    /// Its card, signed by the agent and not yet by the network.
+    pub card: Value,
+}
+
+/// `POST /init` of a link's object. Idempotent; replaces policy and document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InitLink {
+    /// The peer's DID.
+    pub peer_did: Did,
+    /// The peer's host.
+    pub host: Host,
+    /// The level it is held at.
+    pub level: TrustLevel,
+    /// Its agents that may talk.
+    pub allow_agents: Vec<Did>,
+    /// Its verified document, byte for byte.
+    pub document: String,
+    /// Rises with every change; a lower one than the last is stale.
+    #[serde(default)]
+    pub policy_version: u64,
+}
+
+/// `PATCH /policy` of a link's object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangePolicy {
+    /// The new level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<TrustLevel>,
+    /// The new list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_agents: Option<Vec<Did>>,
+    /// As in [`InitLink::policy_version`].
+    #[serde(default)]
+    pub policy_version: u64,
+}
+
+/// `POST /close` of a link's object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloseLink {
+    /// The code that senders of queued mail are told.
+    pub reason: String,
+}
+
+/// `POST /init` of the relay's object. Idempotent; makes keys once and never again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InitRelay {
+    /// The object's own id, which entry 0 of the network's log names.
+    pub object_id: String,
+    /// The host of this network.
+    pub host: Host,
+    /// Its name.
+    pub name: String,
+    /// The DID that the directory already lists. A relay without it has lost its keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Did>,
+}
+
+/// The network's identity, as `GET /identity` of the relay's object tells the links.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RelayIdentity {
+    /// The network's DID.
+    pub did: Did,
+    /// Its host.
+    pub host: Host,
+    /// Its name.
+    pub name: String,
+    /// The relay's object id.
+    pub object_id: String,
+    /// The id of the signing key.
+    pub kid: String,
+    /// The signing key's seed, sealed under the master key: base64url without padding.
+    pub sealed_signing_key: String,
+    /// The network's public keys.
+    pub public_keys: PublicKeysView,
+    /// Entry 0 of its log, with its signature.
+    pub log0: Value,
+    /// The exact bytes of its document.
+    pub document: String,
+    /// Their SHA-256 in base64url without padding.
+    pub document_hash: String,
+    /// Its did:web document.
+    pub did_document: String,
+    /// The public id of the master key that sealed the keys.
+    pub master_key_id: String,
+    /// What the document was built for; another value means that it must be rebuilt.
+    pub built_for: String,
+    /// When the keys were made.
+    pub created_at: Timestamp,
+}
+
+/// `POST /countersign` of the relay's object, and its answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CardPaper {
+    /// An agent's card.
+    pub card: Value,
+}
+
+/// `POST /events` of the relay's object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Events {
+    /// What happened, in order.
+    pub events: Vec<NewEvent>,
+}
+
+/// `POST /first-contact` of the relay's object: asks for a place under the limits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstContact {
+    /// The host that the stranger claims.
+    pub host: Host,
+}
+
+/// `GET /links` of the relay's object: the state of each link by the peer's host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkStates {
+    /// State by host.
+    pub links: BTreeMap<Host, LinkState>,
+}
+
+/// An empty JSON object, where there is nothing to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nothing {}

@@ -1,0 +1,293 @@
+//! The agents of this network: the only place that maps a name or a DID to an object.
+
+use std::collections::BTreeMap;
+
+use entente_lexicon::api::{AgentView, PublicKeysView};
+use entente_lexicon::{Address, AgentName, Did, Host, Timestamp};
+use serde::Deserialize;
+use serde_json::Value;
+use wasm_bindgen::JsValue;
+
+use crate::error::ApiError;
+use crate::store::d1::{Directory, instant, optional};
+
+/// Where an agent stands between birth and death.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AgentStatus {
+    /// Its object is making keys.
+    Creating,
+    /// It lives.
+    Active,
+    /// Its object is being wiped.
+    Deleting,
+    /// Only this tombstone is left, so that mail to it is refused.
+    Deleted,
+}
+
+impl AgentStatus {
+    /// Returns the name used in the directory and in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Active => "active",
+            Self::Deleting => "deleting",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// One agent's row.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct AgentRow {
+    /// The id of its object.
+    pub object_id: String,
+    /// Its name.
+    pub name: AgentName,
+    /// Its DID, once its object has made keys.
+    pub did: Option<Did>,
+    /// Where it stands.
+    pub status: AgentStatus,
+    /// The model, where one was named.
+    pub model: Option<String>,
+    /// Its settings as JSON.
+    pub config: String,
+    /// 1 if the admin may act as it and read its mail.
+    pub admin_read: u8,
+    /// Base32 of the SHA-256 of its token.
+    pub token_hash: Option<String>,
+    /// Its public keys as JSON.
+    pub public_keys: Option<String>,
+    /// When it was created.
+    pub created_at: u64,
+    /// When its status last changed.
+    pub changed_at: u64,
+}
+
+/// A birth about to begin.
+pub struct NewAgent<'a> {
+    /// The id of its object.
+    pub object_id: &'a str,
+    /// Its name.
+    pub name: &'a AgentName,
+    /// The model, where one was named.
+    pub model: Option<&'a str>,
+    /// Its settings as JSON.
+    pub config: &'a str,
+    /// Whether the admin may act as it and read its mail.
+    pub admin_read: bool,
+    /// Base32 of the SHA-256 of its token.
+    pub token_hash: &'a str,
+}
+
+const COLUMNS: &str = "object_id, name, did, status, model, config, admin_read, token_hash, \
+                       public_keys, created_at, changed_at";
+
+impl AgentRow {
+    /// Tells whether it lives.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.status == AgentStatus::Active
+    }
+
+    /// Tells whether the admin may act as it and read its mail.
+    #[must_use]
+    pub fn admin_may_read(&self) -> bool {
+        self.admin_read != 0
+    }
+
+    /// Shows the agent as the API does.
+    #[must_use]
+    pub fn view(&self, host: &Host) -> AgentView {
+        let config: BTreeMap<String, Value> =
+            serde_json::from_str(&self.config).unwrap_or_default();
+        let keys = self.public_keys.as_deref();
+        let public_keys: Option<PublicKeysView> =
+            keys.and_then(|text| serde_json::from_str(text).ok());
+        let address = self.did.clone().map(|did| {
+            let host = host.clone();
+            Address { did, host }.to_string()
+        });
+        AgentView {
+            did: self.did.as_ref().map(Did::to_string).unwrap_or_default(),
+            name: self.name.to_string(),
+            address: address.unwrap_or_default(),
+            status: self.status.as_str().to_owned(),
+            created_at: Timestamp(self.created_at),
+            model: self.model.clone(),
+            admin_read: self.admin_may_read(),
+            config,
+            public_keys,
+        }
+    }
+}
+
+impl Directory {
+    /// Finds the live agent with a name.
+    ///
+    /// # Errors
+    /// If D1 fails, as everywhere here.
+    pub async fn agent_by_name(&self, name: &AgentName) -> Result<Option<AgentRow>, ApiError> {
+        let sql = format!("SELECT {COLUMNS} FROM agents WHERE name = ?1 AND status <> 'deleted'");
+        self.first(&sql, &[name.as_str().into()]).await
+    }
+
+    /// Finds the agent with a DID, dead ones included.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn agent_by_did(&self, did: &Did) -> Result<Option<AgentRow>, ApiError> {
+        let sql = format!("SELECT {COLUMNS} FROM agents WHERE did = ?1");
+        self.first(&sql, &[did.as_str().into()]).await
+    }
+
+    /// Finds the agent with a token, by the token's hash.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn agent_by_token(&self, hash: &str) -> Result<Option<AgentRow>, ApiError> {
+        let sql = format!("SELECT {COLUMNS} FROM agents WHERE token_hash = ?1");
+        self.first(&sql, &[hash.into()]).await
+    }
+
+    /// Lists all live agents by name.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn agents(&self) -> Result<Vec<AgentRow>, ApiError> {
+        let sql = format!("SELECT {COLUMNS} FROM agents WHERE status <> 'deleted' ORDER BY name");
+        self.all(&sql, &[]).await
+    }
+
+    /// Tells whether an agent of this name lived here once.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn name_was_deleted(&self, name: &AgentName) -> Result<bool, ApiError> {
+        let sql = "SELECT object_id FROM agents WHERE name = ?1 AND status = 'deleted' LIMIT 1";
+        let row: Option<Value> = self.first(sql, &[name.as_str().into()]).await?;
+        Ok(row.is_some())
+    }
+
+    /// Begins a birth. Returns `false` if the name is taken.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn begin_agent(&self, new: &NewAgent<'_>, now: Timestamp) -> Result<bool, ApiError> {
+        let changes = self
+            .run(
+                "INSERT INTO agents (object_id, name, status, model, config, admin_read,
+                   token_hash, created_at, changed_at)
+                 VALUES (?1, ?2, 'creating', ?3, ?4, ?5, ?6, ?7, ?7) ON CONFLICT DO NOTHING",
+                &[
+                    new.object_id.into(),
+                    new.name.as_str().into(),
+                    optional(new.model),
+                    new.config.into(),
+                    JsValue::from_f64(f64::from(u8::from(new.admin_read))),
+                    new.token_hash.into(),
+                    instant(now),
+                ],
+            )
+            .await?;
+        Ok(changes == 1)
+    }
+
+    /// Ends a birth. Returns `false` if the sweep has undone it meanwhile.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn activate_agent(
+        &self,
+        object_id: &str,
+        did: &Did,
+        keys: &PublicKeysView,
+        card: &Value,
+        now: Timestamp,
+    ) -> Result<bool, ApiError> {
+        let changes = self
+            .run(
+                "UPDATE agents SET status = 'active', did = ?2, public_keys = ?3, card = ?4,
+                   changed_at = ?5 WHERE object_id = ?1 AND status = 'creating'",
+                &[
+                    object_id.into(),
+                    did.as_str().into(),
+                    serde_json::to_string(keys)?.into(),
+                    serde_json::to_string(card)?.into(),
+                    instant(now),
+                ],
+            )
+            .await?;
+        Ok(changes == 1)
+    }
+
+    /// Begins a deletion: the token stops working at once.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn begin_deletion(&self, object_id: &str, now: Timestamp) -> Result<(), ApiError> {
+        self.run(
+            "UPDATE agents SET status = 'deleting', token_hash = NULL, changed_at = ?2
+             WHERE object_id = ?1 AND status IN ('creating', 'active')",
+            &[object_id.into(), instant(now)],
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Ends a deletion: a tombstone stays where the DID was ever known, else nothing.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn finish_deletion(&self, object_id: &str, now: Timestamp) -> Result<(), ApiError> {
+        self.run(
+            "UPDATE agents SET status = 'deleted', card = NULL, config = '{}', model = NULL,
+               public_keys = NULL, changed_at = ?2
+             WHERE object_id = ?1 AND status = 'deleting' AND did IS NOT NULL",
+            &[object_id.into(), instant(now)],
+        )
+        .await?;
+        self.run(
+            "DELETE FROM agents WHERE object_id = ?1 AND status = 'deleting' AND did IS NULL",
+            &[object_id.into()],
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Lists births and deletions that something interrupted before `since`, at most 100.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn unsettled_agents(&self, since: Timestamp) -> Result<Vec<AgentRow>, ApiError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM agents WHERE status IN ('creating', 'deleting')
+             AND changed_at <= ?1 ORDER BY changed_at LIMIT 100"
+        );
+        self.all(&sql, &[instant(since)]).await
+    }
+
+    /// Gives an agent a new token; the old one stops working at once.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn put_token(&self, object_id: &str, hash: &str) -> Result<bool, ApiError> {
+        let sql = "UPDATE agents SET token_hash = ?2 WHERE object_id = ?1 AND status = 'active'";
+        Ok(self.run(sql, &[object_id.into(), hash.into()]).await? == 1)
+    }
+
+    /// Reads an agent's countersigned card.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn card(&self, object_id: &str) -> Result<Option<String>, ApiError> {
+        #[derive(Deserialize)]
+        struct CardRow {
+            card: Option<String>,
+        }
+        let sql = "SELECT card FROM agents WHERE object_id = ?1 AND status = 'active'";
+        let row: Option<CardRow> = self.first(sql, &[object_id.into()]).await?;
+        Ok(row.and_then(|row| row.card))
+    }
+}
