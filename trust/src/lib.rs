@@ -4,6 +4,9 @@
 //! generators are arguments. It is the only crate that names cipher and signature crates. Secret
 //! keys leave it only sealed ([`crypto::rest`]) or as the opaque types of [`crypto`].
 //!
-//! Start reading at [`crypto`] for the primitives.
+//! Start reading at [`message`] for what protects a message, at [`identity`] for what a DID proves,
+//! at [`policy`] for what may pass, and at [`crypto`] for the primitives.
 
 pub mod crypto;
+pub mod message;
+pub mod policy;

@@ -8,6 +8,8 @@
 //! | [`sign`] | Ed25519, strict verification | RFC 8032 |
 //! | [`dh`] | X25519 | RFC 7748 |
 //! | [`kem`] | X-Wing (X25519 + ML-KEM-768) | draft-connolly-cfrg-xwing-kem-06 and later |
+//! | [`rest`] | XChaCha20-Poly1305 under HKDF subkeys | draft-irtf-cfrg-xchacha-03, RFC 8439 |
+//! | [`token`] | 256-bit bearer tokens, kept as SHA-256 | |
 //! | [`multikey`] | key text: `z` + base58btc(code ‖ key) | W3C Controlled Identifiers 1.0 |
 
 pub mod dh;
@@ -16,7 +18,9 @@ pub mod kdf;
 pub mod kem;
 pub mod mac;
 pub mod multikey;
+pub mod rest;
 pub mod sign;
+pub mod token;
 
 pub use multikey::KeyError;
 
