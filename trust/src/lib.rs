@@ -8,5 +8,8 @@
 //! at [`policy`] for what may pass, and at [`crypto`] for the primitives.
 
 pub mod crypto;
+pub mod identity;
+pub mod jcs;
 pub mod message;
 pub mod policy;
+pub mod proof;

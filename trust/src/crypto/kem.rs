@@ -180,3 +180,7 @@ pub(crate) fn parse_encapsulation(bytes: &[u8]) -> Result<<XWing as Kem>::Encapp
     }
     <XWing as Kem>::EncappedKey::from_bytes(bytes).map_err(|_error| KemError::Invalid)
 }
+
+#[cfg(test)]
+#[path = "kem_tests.rs"]
+mod tests;

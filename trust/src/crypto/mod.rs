@@ -25,4 +25,6 @@ pub mod token;
 pub use multikey::KeyError;
 
 #[cfg(test)]
+mod aead_tests;
+#[cfg(test)]
 pub(crate) mod test_rng;

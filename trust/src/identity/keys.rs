@@ -1,0 +1,323 @@
+//! The keys of a network or an agent.
+
+use std::fmt;
+
+use entente_lexicon::Did;
+use entente_lexicon::api::PublicKeysView;
+use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::crypto::KeyError;
+use crate::crypto::dh::{DhPublic, DhSecret};
+use crate::crypto::kem::{KemPublic, KemSecret};
+use crate::crypto::multikey::kid;
+use crate::crypto::rest::{MasterKey, RestError};
+use crate::crypto::sign::{SigningKey, VerifyingKey};
+
+/// The keys of a network.
+pub type NetworkKeys = IdentityKeys;
+/// The keys of an agent.
+pub type AgentKeys = IdentityKeys;
+
+/// The secret keys of one identity, parsed and ready for use. They leave their object only sealed.
+#[derive(Clone)]
+pub struct IdentityKeys {
+    /// Ed25519: handshakes, messages, documents, receipts.
+    pub signing: SigningKey,
+    /// X25519, for parties that publish nothing else.
+    pub encryption: DhSecret,
+    /// X-Wing: what messages are sealed to.
+    pub hybrid: KemSecret,
+    /// The key that may sign the next log entry, and nothing else.
+    pub next_update: SigningKey,
+}
+
+/// The public keys of one identity, parsed and ready for use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKeys {
+    /// Ed25519.
+    pub signing: VerifyingKey,
+    /// X25519.
+    pub encryption: DhPublic,
+    /// X-Wing.
+    pub hybrid: KemPublic,
+}
+
+/// What a sealed key is for; a blob opens for no other purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyPurpose {
+    /// [`IdentityKeys::signing`].
+    Signing,
+    /// [`IdentityKeys::encryption`].
+    Encryption,
+    /// [`IdentityKeys::hybrid`].
+    Hybrid,
+    /// [`IdentityKeys::next_update`].
+    Update,
+}
+
+/// One secret key, sealed under the master key for its owner, purpose and kid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedKey {
+    /// The kid of its public half.
+    pub kid: String,
+    /// What [`MasterKey::seal`] made of its seed.
+    #[serde(with = "serde_bytes")]
+    pub blob: Vec<u8>,
+}
+
+/// All secret keys of an identity, sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedKeys {
+    /// Ed25519.
+    pub signing: SealedKey,
+    /// X25519.
+    pub encryption: SealedKey,
+    /// X-Wing.
+    pub hybrid: SealedKey,
+    /// Ed25519, for the next log entry.
+    pub next_update: SealedKey,
+}
+
+impl KeyPurpose {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Signing => "signing",
+            Self::Encryption => "encryption",
+            Self::Hybrid => "hybrid",
+            Self::Update => "update",
+        }
+    }
+}
+
+impl SealedKey {
+    fn seal<R: CryptoRng + ?Sized>(
+        master: &MasterKey,
+        rng: &mut R,
+        did: &Did,
+        purpose: KeyPurpose,
+        multikey: &str,
+        seed: &[u8; 32],
+    ) -> Self {
+        let kid = kid(multikey);
+        let blob = master.seal(rng, did.as_str(), &purpose_text(purpose, &kid), seed);
+        Self { kid, blob }
+    }
+
+    fn open(
+        &self,
+        master: &MasterKey,
+        did: &Did,
+        purpose: KeyPurpose,
+    ) -> Result<Zeroizing<[u8; 32]>, RestError> {
+        let text = purpose_text(purpose, &self.kid);
+        let opened = master.open(did.as_str(), &text, &self.blob)?;
+        let seed: &[u8; 32] = opened
+            .as_slice()
+            .try_into()
+            .map_err(|_error| RestError::Corrupt)?;
+        Ok(Zeroizing::new(*seed))
+    }
+
+    /// Opens a signing key alone, as a `Link` does with the key of its network.
+    ///
+    /// # Errors
+    /// [`RestError`]; [`RestError::Corrupt`] also if the key inside is not the one its kid names.
+    pub fn open_signing(&self, master: &MasterKey, did: &Did) -> Result<SigningKey, RestError> {
+        self.open_ed25519(master, did, KeyPurpose::Signing)
+    }
+
+    fn open_ed25519(
+        &self,
+        master: &MasterKey,
+        did: &Did,
+        purpose: KeyPurpose,
+    ) -> Result<SigningKey, RestError> {
+        let key = SigningKey::from_seed(&*self.open(master, did, purpose)?);
+        self.check(&key.verifying_key().to_multikey())?;
+        Ok(key)
+    }
+
+    fn check(&self, multikey: &str) -> Result<(), RestError> {
+        if kid(multikey) == self.kid {
+            Ok(())
+        } else {
+            Err(RestError::Corrupt)
+        }
+    }
+}
+
+fn purpose_text(purpose: KeyPurpose, kid: &str) -> String {
+    format!("{}/{kid}", purpose.as_str())
+}
+
+impl IdentityKeys {
+    /// Draws fresh keys. For a new identity use [`super::birth`], which also makes its DID.
+    #[must_use]
+    pub fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
+        Self {
+            signing: SigningKey::generate(rng),
+            encryption: DhSecret::generate(rng),
+            hybrid: KemSecret::generate(rng),
+            next_update: SigningKey::generate(rng),
+        }
+    }
+
+    /// Returns the public halves.
+    #[must_use]
+    pub fn public_keys(&self) -> PublicKeys {
+        PublicKeys {
+            signing: self.signing.verifying_key(),
+            encryption: self.encryption.public(),
+            hybrid: self.hybrid.public(),
+        }
+    }
+
+    /// Seals every key for storage.
+    #[must_use]
+    pub fn seal<R: CryptoRng + ?Sized>(
+        &self,
+        master: &MasterKey,
+        rng: &mut R,
+        did: &Did,
+    ) -> SealedKeys {
+        let public = self.public_keys().view();
+        let update = self.next_update.verifying_key().to_multikey();
+        let mut seal = |purpose, multikey: &str, seed: Zeroizing<[u8; 32]>| {
+            SealedKey::seal(master, rng, did, purpose, multikey, &seed)
+        };
+        SealedKeys {
+            signing: seal(KeyPurpose::Signing, &public.signing, self.signing.seed()),
+            encryption: seal(
+                KeyPurpose::Encryption,
+                &public.encryption,
+                self.encryption.seed(),
+            ),
+            hybrid: seal(KeyPurpose::Hybrid, &public.hybrid, self.hybrid.seed()),
+            next_update: seal(KeyPurpose::Update, &update, self.next_update.seed()),
+        }
+    }
+
+    /// Restores what [`IdentityKeys::seal`] stored.
+    ///
+    /// # Errors
+    /// [`RestError`]. A wrong master key is told from a damaged blob; in neither case may new keys
+    /// be made.
+    pub fn open(master: &MasterKey, did: &Did, sealed: &SealedKeys) -> Result<Self, RestError> {
+        let encryption = sealed
+            .encryption
+            .open(master, did, KeyPurpose::Encryption)?;
+        let encryption = DhSecret::from_seed(&encryption);
+        sealed
+            .encryption
+            .check(&encryption.public().to_multikey())?;
+        let hybrid = sealed.hybrid.open(master, did, KeyPurpose::Hybrid)?;
+        let hybrid = KemSecret::from_seed(&hybrid);
+        sealed.hybrid.check(&hybrid.public().to_multikey())?;
+        Ok(Self {
+            signing: sealed.signing.open_signing(master, did)?,
+            encryption,
+            hybrid,
+            next_update: sealed
+                .next_update
+                .open_ed25519(master, did, KeyPurpose::Update)?,
+        })
+    }
+}
+
+impl fmt::Debug for IdentityKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdentityKeys(…)")
+    }
+}
+
+impl PublicKeys {
+    /// Writes the keys as Multikey text. The X-Wing key costs a millisecond: keep the result.
+    #[must_use]
+    pub fn view(&self) -> PublicKeysView {
+        PublicKeysView {
+            signing: self.signing.to_multikey(),
+            encryption: self.encryption.to_multikey(),
+            hybrid: self.hybrid.to_multikey(),
+        }
+    }
+
+    /// Reads the keys from Multikey text.
+    ///
+    /// # Errors
+    /// [`KeyError`] of the first key that is none.
+    pub fn parse(view: &PublicKeysView) -> Result<Self, KeyError> {
+        Ok(Self {
+            signing: VerifyingKey::from_multikey(&view.signing)?,
+            encryption: DhPublic::from_multikey(&view.encryption)?,
+            hybrid: KemPublic::from_multikey(&view.hybrid)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::test_rng::TestRng;
+
+    const MASTER: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+    const OTHER: &str = "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+    fn sealed() -> (IdentityKeys, Did, MasterKey, SealedKeys) {
+        let mut rng = TestRng::new(1);
+        let keys = IdentityKeys::generate(&mut rng);
+        let did = Did::from_scid(&[1; 32]);
+        let master = MasterKey::parse(MASTER).unwrap();
+        let sealed = keys.seal(&master, &mut rng, &did);
+        (keys, did, master, sealed)
+    }
+
+    #[test]
+    fn sealed_keys_open_to_the_same_keys() {
+        let (keys, did, master, sealed) = sealed();
+        let opened = IdentityKeys::open(&master, &did, &sealed).unwrap();
+        assert_eq!(opened.public_keys(), keys.public_keys());
+        let update = opened.next_update.verifying_key();
+        assert_eq!(update, keys.next_update.verifying_key());
+        let alone = sealed.signing.open_signing(&master, &did).unwrap();
+        assert_eq!(alone.verifying_key(), keys.signing.verifying_key());
+        assert_eq!(format!("{opened:?}"), "IdentityKeys(…)");
+    }
+
+    #[test]
+    fn public_keys_read_back_from_their_texts() {
+        let (keys, ..) = sealed();
+        let view = keys.public_keys().view();
+        assert_eq!(PublicKeys::parse(&view), Ok(keys.public_keys()));
+        let mixed = PublicKeysView {
+            encryption: view.signing.clone(),
+            ..view
+        };
+        assert_eq!(PublicKeys::parse(&mixed), Err(KeyError::Algorithm));
+    }
+
+    #[test]
+    fn a_wrong_master_key_is_told_from_damage() {
+        let (_, did, _, sealed) = sealed();
+        let other = MasterKey::parse(OTHER).unwrap();
+        let wrong = IdentityKeys::open(&other, &did, &sealed);
+        assert_eq!(wrong.unwrap_err(), RestError::WrongMasterKey);
+    }
+
+    #[test]
+    fn a_key_of_another_owner_purpose_or_kid_does_not_open() {
+        let (_, did, master, sealed) = sealed();
+        let stranger = Did::from_scid(&[2; 32]);
+        let moved = IdentityKeys::open(&master, &stranger, &sealed);
+        assert_eq!(moved.unwrap_err(), RestError::Corrupt);
+        let mut swapped = sealed.clone();
+        std::mem::swap(&mut swapped.signing, &mut swapped.next_update);
+        let swapped = IdentityKeys::open(&master, &did, &swapped);
+        assert_eq!(swapped.unwrap_err(), RestError::Corrupt);
+        let mut renamed = sealed.clone();
+        renamed.hybrid.kid = sealed.encryption.kid.clone();
+        let renamed = IdentityKeys::open(&master, &did, &renamed);
+        assert_eq!(renamed.unwrap_err(), RestError::Corrupt);
+    }
+}
