@@ -66,7 +66,10 @@ mod tests {
 
     #[test]
     fn a_code_is_short_upper_snake_case() {
-        assert_eq!(Code::parse("NOT_ALLOWED").map(|c| c.to_string()), Some("NOT_ALLOWED".into()));
+        assert_eq!(
+            Code::parse("NOT_ALLOWED").map(|c| c.to_string()),
+            Some("NOT_ALLOWED".into())
+        );
         for bad in ["", "lower", "SP ACE", &"A".repeat(33)] {
             assert_eq!(Code::parse(bad), None, "{bad}");
             assert_eq!(Code::lossy(bad), Code::UNKNOWN);

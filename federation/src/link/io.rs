@@ -91,6 +91,8 @@ pub enum Input<'a> {
     },
     /// The answer to [`Request::FetchDocument`].
     Document(Result<PeerDocument, Code>),
+    /// Dial once even without work, as a fresh link does.
+    Probe,
     /// Our own document changed.
     OwnDocument {
         /// Its new hash.

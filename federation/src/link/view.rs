@@ -1,7 +1,7 @@
 //! What a link shows of itself.
 
-use entente_lexicon::{Timestamp, TrustLevel};
 use entente_lexicon::api::LinkState;
+use entente_lexicon::{Timestamp, TrustLevel};
 
 use crate::code::Code;
 

@@ -1,0 +1,389 @@
+//! The receiving half of the message stream.
+//!
+//! It knows how far everything is settled (the cursor), what is being delivered beyond that, and
+//! what it refused and has not yet been heard of. What is being delivered outlives a session; what
+//! was received in the session is kept as ids, for the receipt's digest.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use entente_lexicon::{Did, Timestamp};
+use entente_trust::crypto::sign::SigningKey;
+use entente_trust::policy::{Direction, Policy};
+
+use super::config::{Limits, Reject, RestoredIn};
+use super::io::{Change, DeliveryVerdict, Event, Item, Outputs, Request};
+use super::outbox::{STREAM, refusal};
+use super::session::Session;
+use crate::code::Code;
+use crate::frame::MAX_NUMBER;
+use crate::frame::items::WireItem;
+use crate::frame::opening::{Cursor, MAX_REJECTS, STREAM_MSG};
+use crate::frame::receipt::Receipt;
+use crate::frame::session::{Header, Kind};
+use crate::handshake::fault::Misbehaved;
+
+/// A batch only partly settled is acknowledged in part after this long.
+const ACK_DELAY_MS: u64 = 200;
+/// A sender that never confirms is not listened to beyond this.
+const MAX_UNCONFIRMED: usize = 2048;
+
+/// The receiving half.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    epoch: u64,
+    /// Everything up to here is settled.
+    cursor: u64,
+    /// The cursor as stored.
+    stored: (u64, u64),
+    /// `cursor + 1..`: received and not settled, or settled behind one that is not.
+    pending: VecDeque<Pending>,
+    /// Refused and not confirmed.
+    rejects: BTreeMap<u64, Reject>,
+    heard: Option<Heard>,
+    ack_at: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    id: [u8; 16],
+    verdict: Option<DeliveryVerdict>,
+}
+
+/// What the session brought.
+#[derive(Debug)]
+struct Heard {
+    /// The first number not acknowledged in this session.
+    ack_next: u64,
+    /// Ids and weights from there on.
+    ids: VecDeque<([u8; 16], u32)>,
+    /// What they weigh.
+    weight: u64,
+    /// The last number of each frame.
+    batches: VecDeque<u64>,
+}
+
+impl Heard {
+    fn end(&self) -> u64 {
+        self.ack_next.saturating_add(self.ids.len() as u64)
+    }
+}
+
+impl Inbox {
+    pub(super) fn restore(stored: RestoredIn, rejects: Vec<Reject>) -> Self {
+        Self {
+            epoch: stored.epoch,
+            cursor: stored.seq,
+            stored: (stored.epoch, stored.seq),
+            pending: VecDeque::new(),
+            rejects: rejects
+                .into_iter()
+                .map(|reject| (reject.seq, reject))
+                .collect(),
+            heard: None,
+            ack_at: None,
+        }
+    }
+
+    /// Whether anything is being delivered.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    pub(super) const fn deadline(&self) -> Option<Timestamp> {
+        self.ack_at
+    }
+
+    /// States our cursor for AUTH, which repeats no rejects: it stops before the first.
+    pub(super) fn stand_as_initiator(&mut self, out: &mut Outputs) -> Vec<Cursor> {
+        self.store(out);
+        let stop = self
+            .rejects
+            .keys()
+            .next()
+            .map_or(u64::MAX, |seq| seq.saturating_sub(1));
+        self.cursors(self.cursor.min(stop))
+    }
+
+    /// States our cursor and the rejects up to it for READY; also the last number they cover.
+    pub(super) fn stand_as_responder(
+        &mut self,
+        out: &mut Outputs,
+    ) -> (Vec<Cursor>, Vec<(u64, Reject)>, u64) {
+        self.store(out);
+        let stop = self.rejects.keys().nth(MAX_REJECTS);
+        let upto = self
+            .cursor
+            .min(stop.map_or(u64::MAX, |seq| seq.saturating_sub(1)));
+        let told = self
+            .rejects
+            .range(..=upto)
+            .map(|(_, r)| (STREAM_MSG, r.clone()));
+        (self.cursors(upto), told.collect(), upto)
+    }
+
+    /// Takes a MSG frame: settles what policy refuses and hands on the rest.
+    pub(super) fn receive(
+        &mut self,
+        header: &Header,
+        floor: u64,
+        items: Vec<WireItem>,
+        rules: (&Policy, &Limits),
+        out: &mut Outputs,
+    ) -> Result<(), Misbehaved> {
+        let end = header.seq.saturating_add(items.len() as u64);
+        if floor >= header.seq || end > MAX_NUMBER || header.epoch > MAX_NUMBER {
+            return Err(Misbehaved::MalformedFrame);
+        }
+        if header.epoch < self.epoch {
+            return Err(Misbehaved::StaleEpoch);
+        }
+        if header.epoch > self.epoch {
+            self.reset(header.epoch, floor, out);
+        }
+        self.confirm(floor, out);
+        self.skip_gap(floor, out);
+        self.check_window(header.seq, &items, rules.1)?;
+        let mut deliver = Vec::new();
+        for (seq, wire) in (header.seq..).zip(items) {
+            self.take(seq, wire, rules.0, &mut deliver);
+        }
+        if let Some(heard) = &mut self.heard {
+            heard.batches.push_back(heard.end().saturating_sub(1));
+        }
+        if !deliver.is_empty() {
+            out.requests.push(Request::Deliver {
+                epoch: self.epoch,
+                items: deliver,
+            });
+        }
+        self.advance(out);
+        Ok(())
+    }
+
+    /// Takes what agents answered.
+    pub(super) fn delivered(
+        &mut self,
+        epoch: u64,
+        verdicts: Vec<(u64, DeliveryVerdict)>,
+        out: &mut Outputs,
+    ) {
+        if epoch != self.epoch {
+            return;
+        }
+        for (seq, verdict) in verdicts {
+            let index = seq
+                .checked_sub(self.cursor)
+                .and_then(|ahead| ahead.checked_sub(1));
+            let index = index.and_then(|index| usize::try_from(index).ok());
+            if let Some(pending) = index.and_then(|index| self.pending.get_mut(index)) {
+                pending.verdict.get_or_insert(verdict);
+            }
+        }
+        self.advance(out);
+        if self.heard.is_none() {
+            self.store(out);
+        }
+    }
+
+    /// Takes a CONFIRM frame.
+    pub(super) fn confirmed(&mut self, header: &Header, out: &mut Outputs) {
+        if header.epoch == self.epoch {
+            self.confirm(header.seq, out);
+        }
+    }
+
+    /// The peer has stored our rejects up to here.
+    pub(super) fn confirm(&mut self, upto: u64, out: &mut Outputs) {
+        let before = self.rejects.len();
+        self.rejects.retain(|seq, _| *seq > upto);
+        if self.rejects.len() != before {
+            out.changes.push(Change::RejectsConfirmed { upto });
+        }
+    }
+
+    /// Acknowledges every batch that is settled; a part of one only after a while.
+    pub(super) fn acknowledge(
+        &mut self,
+        now: Timestamp,
+        session: &mut Session,
+        names: (&Did, &Did),
+        key: &SigningKey,
+        out: &mut Outputs,
+    ) {
+        let Some(heard) = &mut self.heard else { return };
+        let settled = self.cursor.min(heard.end().saturating_sub(1));
+        let whole = heard
+            .batches
+            .iter()
+            .take_while(|end| **end <= settled)
+            .last()
+            .copied();
+        let late = self.ack_at.is_some_and(|at| at <= now);
+        let upto = if late { Some(settled) } else { whole };
+        let Some(upto) = upto.filter(|upto| *upto >= heard.ack_next) else {
+            let partly = settled >= heard.ack_next;
+            self.ack_at = partly.then(|| self.ack_at.unwrap_or(now.after(ACK_DELAY_MS)));
+            return;
+        };
+        self.ack_at = None;
+        let from = heard.ack_next;
+        let count = usize::try_from(upto.saturating_sub(from).saturating_add(1));
+        let count = count.unwrap_or(usize::MAX).min(heard.ids.len());
+        let mut ids = Vec::with_capacity(count.saturating_mul(16));
+        for (id, weight) in heard.ids.drain(..count) {
+            ids.extend_from_slice(&id);
+            heard.weight = heard.weight.saturating_sub(weight.into());
+        }
+        heard.ack_next = upto.saturating_add(1);
+        heard.batches.retain(|end| *end > upto);
+        let rejects = self
+            .rejects
+            .range(..=upto)
+            .map(|(_, r)| r.clone())
+            .collect();
+        let receipt = Receipt {
+            epoch: self.epoch,
+            from,
+            upto,
+            at: now,
+            rejects,
+        };
+        let (own, peer) = names;
+        let signature = key.sign(&[&receipt.statement(own, peer, &ids)]);
+        let place = (STREAM, self.epoch, upto);
+        let mut frame = session.begin(Kind::Ack, place, receipt.body_length());
+        receipt.write(&mut frame, &signature);
+        self.store(out);
+        out.transmits.push(session.seal(frame));
+        session.note_work(now);
+    }
+
+    /// Forgets what the session brought; what is being delivered stays.
+    pub(super) fn end_session(&mut self, out: &mut Outputs) {
+        self.heard = None;
+        self.ack_at = None;
+        self.store(out);
+    }
+
+    fn cursors(&self, upto: u64) -> Vec<Cursor> {
+        if self.epoch == 0 {
+            Vec::new()
+        } else {
+            vec![(STREAM_MSG, self.epoch, upto)]
+        }
+    }
+
+    /// A new epoch begins after `floor`.
+    fn reset(&mut self, epoch: u64, floor: u64, out: &mut Outputs) {
+        self.confirm(MAX_NUMBER, out);
+        self.epoch = epoch;
+        self.cursor = floor;
+        self.pending.clear();
+        self.heard = None;
+        self.ack_at = None;
+    }
+
+    /// The peer says that we acknowledged more than we remember: it will not offer that again.
+    fn skip_gap(&mut self, floor: u64, out: &mut Outputs) {
+        if floor <= self.cursor {
+            return;
+        }
+        out.events.push(Event::Gap {
+            from: self.cursor.saturating_add(1),
+            upto: floor,
+        });
+        while self.cursor < floor {
+            if self.pending.pop_front().is_none() {
+                self.cursor = floor;
+                break;
+            }
+            self.cursor = self.cursor.saturating_add(1);
+        }
+    }
+
+    /// The sender counts the same messages as in flight, or more.
+    fn check_window(
+        &mut self,
+        first: u64,
+        items: &[WireItem],
+        limits: &Limits,
+    ) -> Result<(), Misbehaved> {
+        let follows = match &self.heard {
+            Some(heard) => first == heard.end(),
+            None => first <= self.cursor.saturating_add(1),
+        };
+        let heard = self.heard.get_or_insert_with(|| Heard {
+            ack_next: first,
+            ids: VecDeque::new(),
+            weight: 0,
+            batches: VecDeque::new(),
+        });
+        let count = heard.ids.len().saturating_add(items.len()) as u64;
+        let more: u64 = items.iter().map(|item| u64::from(item.weight())).sum();
+        let fits = count == 1
+            || (count <= u64::from(limits.window_items)
+                && heard.weight.saturating_add(more) <= u64::from(limits.window_bytes));
+        if follows && fits && self.rejects.len() <= MAX_UNCONFIRMED {
+            Ok(())
+        } else {
+            Err(Misbehaved::OutOfWindow)
+        }
+    }
+
+    fn take(&mut self, seq: u64, wire: WireItem, policy: &Policy, deliver: &mut Vec<(u64, Item)>) {
+        let id = wire.id();
+        let weight = wire.weight();
+        if let Some(heard) = &mut self.heard {
+            heard.ids.push_back((id, weight));
+            heard.weight = heard.weight.saturating_add(weight.into());
+        }
+        let next = self
+            .cursor
+            .saturating_add(1)
+            .saturating_add(self.pending.len() as u64);
+        if seq < next {
+            return;
+        }
+        let verdict = match wire {
+            WireItem::Withdrawn => Some(DeliveryVerdict::Delivered),
+            WireItem::Message(item) => {
+                let refused = refusal(policy, Direction::Inbound, &item.from);
+                if refused.is_none() {
+                    deliver.push((seq, item));
+                }
+                refused.map(DeliveryVerdict::Refused)
+            }
+        };
+        self.pending.push_back(Pending { id, verdict });
+    }
+
+    /// Moves the cursor over everything settled without a hole.
+    fn advance(&mut self, out: &mut Outputs) {
+        while let Some(pending) = self.pending.pop_front_if(|next| next.verdict.is_some()) {
+            self.cursor = self.cursor.saturating_add(1);
+            if let Some(DeliveryVerdict::Refused(code)) = pending.verdict {
+                self.reject(pending.id, code, out);
+            }
+        }
+    }
+
+    fn reject(&mut self, id: [u8; 16], code: Code, out: &mut Outputs) {
+        let reject = Reject {
+            seq: self.cursor,
+            id,
+            code,
+        };
+        self.rejects.insert(self.cursor, reject.clone());
+        out.changes.push(Change::Rejected(reject));
+    }
+
+    fn store(&mut self, out: &mut Outputs) {
+        if self.stored != (self.epoch, self.cursor) {
+            self.stored = (self.epoch, self.cursor);
+            out.changes.push(Change::Cursor {
+                epoch: self.epoch,
+                seq: self.cursor,
+            });
+        }
+    }
+}

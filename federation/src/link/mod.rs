@@ -1,0 +1,491 @@
+//! The life of a link to one peer.
+//!
+//! A link is the logical connection; sockets come and go. There is at most one session, and at
+//! most two handshakes in progress. Whoever has work dials; the dialler closes when there was
+//! none for a while. `opening` drives handshakes and decides which session stays, `session` is
+//! the one that is up, `outbox` and `inbox` are the two halves of the message stream, `dial`
+//! decides when to dial.
+//!
+//! What must survive is in [`Change`]s and comes back as [`Restored`]; everything else can be
+//! lost at any instant: sessions do not survive, and the next handshake's cursors say where both
+//! sides stand. A message is sent again until its receiver's relay has acknowledged it, and
+//! delivered once because the receiving half never hands on a number twice and the receiving
+//! agent knows ids.
+
+mod config;
+mod dial;
+mod inbox;
+mod io;
+mod opening;
+mod outbox;
+mod session;
+mod view;
+
+use entente_lexicon::api::LinkState;
+use entente_lexicon::{Timestamp, TrustLevel};
+use entente_trust::crypto::sign::SigningKey;
+use entente_trust::policy::Policy;
+
+pub use config::{
+    Config, Limits, Own, Peer, PeerDocument, Reject, Restored, RestoredIn, RestoredOut,
+};
+pub use io::{Change, DeliveryVerdict, Event, Evidence, Input, Item, Outputs, Request, SocketId};
+pub use outbox::MAX_ENVELOPE;
+pub use view::View;
+
+use crate::close::{CloseCode, Retry};
+use crate::code::Code;
+use crate::entropy::Entropy;
+use crate::frame::items;
+use crate::frame::receipt::Receipt;
+use crate::frame::session::{Header, Kind};
+use crate::handshake::Context;
+use crate::handshake::fault::Misbehaved;
+use dial::Dialler;
+use inbox::Inbox;
+use opening::{Fetch, Opening};
+use outbox::Outbox;
+use session::{Health, Session};
+
+/// The number of the session's frames in [`Event::Misbehaved`].
+const SESSION_FRAME: u8 = 5;
+
+/// One link: the state machine. See the module for its life.
+#[derive(Debug)]
+pub struct Link {
+    config: Config,
+    key: SigningKey,
+    entropy: Entropy,
+    dialler: Dialler,
+    outbox: Outbox,
+    inbox: Inbox,
+    openings: Vec<Opening>,
+    session: Option<Session>,
+    /// What READY told of our rejects, until READY is known to have arrived.
+    told_upto: u64,
+    fetch: Fetch,
+    shut: bool,
+    state: LinkState,
+    since: Option<Timestamp>,
+    granted: Option<TrustLevel>,
+    last_error: Option<Code>,
+    round_trip_ms: Option<u64>,
+}
+
+impl Link {
+    /// Brings a link back to what was stored, or makes a fresh one. `entropy_seed` must be fresh
+    /// on every start. Call [`Link::handle`] with [`Input::Timeout`] once to set it going.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        key: SigningKey,
+        restored: Restored,
+        entropy_seed: [u8; 32],
+    ) -> Self {
+        Self {
+            config,
+            key,
+            entropy: Entropy::new(entropy_seed),
+            dialler: Dialler::new(restored.dial_own, restored.dial_peer),
+            outbox: Outbox::restore(restored.out),
+            inbox: Inbox::restore(restored.inn, restored.rejects),
+            openings: Vec::new(),
+            session: None,
+            told_upto: 0,
+            fetch: Fetch::default(),
+            shut: false,
+            state: LinkState::Connecting,
+            since: None,
+            granted: None,
+            last_error: None,
+            round_trip_ms: None,
+        }
+    }
+
+    /// Advances the machine by one input.
+    pub fn handle(&mut self, now: Timestamp, input: Input<'_>) -> Outputs {
+        let mut out = Outputs::default();
+        match input {
+            Input::Dialled { socket } => self.dialled(now, socket, &mut out),
+            Input::DialFailed { code } => self.dial_failed(now, code, &mut out),
+            Input::Accepted { socket, claimed } => self.accepted(now, socket, claimed, &mut out),
+            Input::Frame { socket, bytes } => self.frame(now, socket, bytes, &mut out),
+            Input::Closed { socket, code } => self.closed(now, socket, code, &mut out),
+            Input::Timeout => {}
+            Input::Enqueue { items } => self.enqueue(now, items, &mut out),
+            Input::Loaded { items } => {
+                let is_up = self.is_up();
+                self.outbox
+                    .loaded(items, is_up, &self.config.policy, &mut out);
+            }
+            Input::Delivered { epoch, verdicts } => {
+                self.inbox.delivered(epoch, verdicts, &mut out);
+            }
+            Input::Document(document) => self.document(now, document, &mut out),
+            Input::Probe => self.dialler.start_over(),
+            Input::OwnDocument { hash } => self.config.own.document_hash = hash,
+            Input::Policy(policy) => self.change_policy(now, policy, &mut out),
+            Input::Shutdown { code } => self.shut_down(now, code, &mut out),
+        }
+        self.look_at_clock(now, &mut out);
+        self.flush(now, &mut out);
+        self.dial(now, &mut out);
+        self.note_state(now);
+        out.wake = self.next_wake();
+        out
+    }
+
+    /// Shows the link as it is now.
+    #[must_use]
+    pub fn view(&self, now: Timestamp) -> View {
+        View {
+            state: self.state,
+            since: self.since.unwrap_or(now),
+            granted: self.granted,
+            last_error: self.last_error.clone(),
+            next_retry: self.dialler.next_at().filter(|_| self.wants_dial()),
+            round_trip_ms: self.round_trip_ms,
+            queued: self.outbox.queued(),
+        }
+    }
+
+    fn is_up(&self) -> bool {
+        self.session.as_ref().is_some_and(Session::is_confirmed)
+    }
+
+    fn enqueue(&mut self, now: Timestamp, items: Vec<Item>, out: &mut Outputs) {
+        if self.shut {
+            let refuse = |index_in_input| Change::Refuse {
+                index_in_input,
+                code: Code::LINK_CLOSED,
+            };
+            out.changes.extend((0..items.len()).map(refuse));
+            return;
+        }
+        let is_up = self.is_up();
+        let rules = (&self.config.policy, &self.config.limits);
+        self.outbox.enqueue(now, items, rules, is_up, out);
+    }
+
+    fn frame(&mut self, now: Timestamp, socket: SocketId, bytes: &[u8], out: &mut Outputs) {
+        if self
+            .session
+            .as_ref()
+            .is_some_and(|session| session.socket == socket)
+        {
+            if let Err(how) = self.session_frame(now, bytes, out) {
+                out.events.push(Event::Misbehaved {
+                    socket,
+                    frame: SESSION_FRAME,
+                    how,
+                });
+                self.end_session(now, CloseCode::from(how), true, out);
+            }
+        } else if self.openings.iter().any(|opening| opening.socket == socket) {
+            self.opening_frame(now, socket, bytes, out);
+        } else {
+            close(socket, CloseCode::SessionLost, out);
+        }
+    }
+
+    fn session_frame(
+        &mut self,
+        now: Timestamp,
+        bytes: &[u8],
+        out: &mut Outputs,
+    ) -> Result<(), Misbehaved> {
+        let Some(session) = &mut self.session else {
+            return Ok(());
+        };
+        let (header, body) = session.hear(now, bytes)?;
+        let confirmed = session.confirm_by.take().is_some();
+        if confirmed {
+            self.confirmed(now, out);
+        }
+        self.session_body(now, &header, body, out)
+    }
+
+    fn session_body(
+        &mut self,
+        now: Timestamp,
+        header: &Header,
+        body: &[u8],
+        out: &mut Outputs,
+    ) -> Result<(), Misbehaved> {
+        let Some(session) = &mut self.session else {
+            return Ok(());
+        };
+        match header.kind {
+            Kind::Msg if header.stream == outbox::STREAM => {
+                session.note_work(now);
+                let (floor, items) = items::read(body)?;
+                let rules = (&self.config.policy, &self.config.limits);
+                self.inbox.receive(header, floor, items, rules, out)
+            }
+            Kind::Ack if header.stream == outbox::STREAM => {
+                session.note_work(now);
+                let (receipt, signature) = Receipt::read(header.epoch, header.seq, body)?;
+                let names = (&self.config.own.did, &self.config.peer.did);
+                self.outbox.receipt(session, names, receipt, signature, out)
+            }
+            Kind::Confirm if header.stream == outbox::STREAM && body.is_empty() => {
+                self.inbox.confirmed(header, out);
+                Ok(())
+            }
+            Kind::Ping => {
+                out.transmits.push(session.pong(body)?);
+                Ok(())
+            }
+            Kind::Pong => {
+                self.round_trip_ms = session.ponged(now, body).or(self.round_trip_ms);
+                Ok(())
+            }
+            Kind::Bye => {
+                let code: [u8; 2] = body
+                    .try_into()
+                    .map_err(|_error| Misbehaved::MalformedFrame)?;
+                self.peer_closed(now, u16::from_be_bytes(code), out);
+                Ok(())
+            }
+            Kind::Msg | Kind::Ack | Kind::Confirm => Err(Misbehaved::MalformedFrame),
+        }
+    }
+
+    /// READY has arrived: the session is up on both sides.
+    fn confirmed(&mut self, now: Timestamp, out: &mut Outputs) {
+        self.inbox.confirm(self.told_upto, out);
+        self.told_upto = 0;
+        self.came_up(now, out);
+    }
+
+    fn came_up(&mut self, now: Timestamp, out: &mut Outputs) {
+        self.dialler.sign_of_life();
+        self.last_error = None;
+        let token = self.entropy.bytes();
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        self.granted = Some(session.granted);
+        out.transmits.push(session.ping(now, token));
+        out.events.push(Event::Up {
+            socket: session.socket,
+            granted: session.granted,
+            initiator: session.is_ours(),
+        });
+    }
+
+    fn closed(&mut self, now: Timestamp, socket: SocketId, number: u16, out: &mut Outputs) {
+        if self
+            .session
+            .as_ref()
+            .is_some_and(|session| session.socket == socket)
+        {
+            self.session_gone(now, CloseCode::from_number(number), out);
+        } else {
+            self.opening_closed(now, socket, CloseCode::from_number(number), out);
+        }
+    }
+
+    /// The peer said goodbye.
+    fn peer_closed(&mut self, now: Timestamp, number: u16, out: &mut Outputs) {
+        if let Some(session) = &self.session {
+            close(session.socket, CloseCode::Idle, out);
+        }
+        self.session_gone(now, CloseCode::from_number(number), out);
+    }
+
+    /// The session's socket is gone, for a reason of the peer's or for none.
+    fn session_gone(&mut self, now: Timestamp, code: Option<CloseCode>, out: &mut Outputs) {
+        // A socket that just breaks is normal: peers are deployed, evicted and restarted.
+        let retry = code.map_or(Retry::Now, CloseCode::retry);
+        self.drop_session(now, retry, code, out);
+    }
+
+    /// Ends the session from this side; `goodbye` unless the peer is past listening.
+    fn end_session(&mut self, now: Timestamp, code: CloseCode, failed: bool, out: &mut Outputs) {
+        if let Some(session) = &mut self.session {
+            if !failed {
+                out.transmits.push(session.bye(code));
+            }
+            close(session.socket, code, out);
+        }
+        self.drop_session(now, code.retry(), Some(code), out);
+    }
+
+    fn drop_session(
+        &mut self,
+        now: Timestamp,
+        retry: Retry,
+        code: Option<CloseCode>,
+        out: &mut Outputs,
+    ) {
+        let Some(session) = self.session.take() else {
+            return;
+        };
+        self.outbox.end_session();
+        self.inbox.end_session(out);
+        self.told_upto = 0;
+        let (limits, entropy) = (&self.config.limits, &mut self.entropy);
+        let lasted = now.since(session.started);
+        self.dialler
+            .session_ended(now, lasted, retry, limits, entropy);
+        match (retry, code) {
+            (Retry::Now, _) => out.events.push(Event::Idle),
+            (Retry::Soon | Retry::Later, code) => {
+                let code = code.map_or(Code::UNKNOWN, CloseCode::code);
+                self.last_error = Some(code.clone());
+                out.events.push(Event::Down { code });
+            }
+        }
+    }
+
+    fn change_policy(&mut self, now: Timestamp, policy: Policy, out: &mut Outputs) {
+        let changed = policy.level != self.config.policy.level;
+        self.config.policy = policy;
+        self.outbox.forget_ready();
+        if !changed {
+            return;
+        }
+        let refusal = self.own_refusal();
+        self.close_openings(refusal.unwrap_or(CloseCode::PolicyChanged), out);
+        if self.session.is_some() {
+            self.end_session(now, refusal.unwrap_or(CloseCode::PolicyChanged), false, out);
+        }
+        self.dialler.start_over();
+        if let Some(code) = refusal {
+            self.last_error = Some(code.code());
+            self.outbox.begin_scan();
+        }
+    }
+
+    fn shut_down(&mut self, now: Timestamp, code: Code, out: &mut Outputs) {
+        self.close_openings(CloseCode::Removed, out);
+        self.end_session(now, CloseCode::Removed, false, out);
+        self.shut = true;
+        self.last_error = Some(code);
+    }
+
+    /// The close code under which our own level admits no link.
+    fn own_refusal(&self) -> Option<CloseCode> {
+        opening::refusal(self.config.policy.level, &self.config.peer.did)
+    }
+
+    fn look_at_clock(&mut self, now: Timestamp, out: &mut Outputs) {
+        if self.dialler.has_lapsed(now) {
+            self.dial_failed(now, Code::from_static("DIAL_TIMEOUT"), out);
+        }
+        self.expire_openings(now, out);
+        let busy = self.outbox.queued() > 0 || self.inbox.is_busy();
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        if let Some(until) = session.confirm_by {
+            if until <= now {
+                let how = Misbehaved::HandshakeTimeout;
+                let socket = session.socket;
+                out.events.push(Event::Misbehaved {
+                    socket,
+                    frame: SESSION_FRAME,
+                    how,
+                });
+                self.end_session(now, CloseCode::HandshakeTimeout, true, out);
+            }
+            return;
+        }
+        session.note_outstanding(self.outbox.is_waiting());
+        match session.check(now, busy, self.config.limits.idle_ms) {
+            Health::Fine => {}
+            Health::Ask => {
+                let token = self.entropy.bytes();
+                out.transmits.push(session.ping(now, token));
+            }
+            Health::Dead => self.end_session(now, CloseCode::Silence, true, out),
+            Health::Idle => self.end_session(now, CloseCode::Idle, false, out),
+        }
+    }
+
+    /// Acknowledges and sends whatever can be.
+    fn flush(&mut self, now: Timestamp, out: &mut Outputs) {
+        if self.own_refusal().is_some() {
+            self.outbox.continue_scan(out);
+        }
+        let Some(session) = self
+            .session
+            .as_mut()
+            .filter(|session| session.is_confirmed())
+        else {
+            return;
+        };
+        let names = (&self.config.own.did, &self.config.peer.did);
+        self.inbox.acknowledge(now, session, names, &self.key, out);
+        self.outbox.fill(now, session, &self.config.policy, out);
+    }
+
+    fn dial(&mut self, now: Timestamp, out: &mut Outputs) {
+        if self.wants_dial() {
+            self.dialler.dial_if_due(now, out);
+        }
+    }
+
+    fn wants_dial(&self) -> bool {
+        let under_way = self.session.is_some()
+            || self.dialler.is_asked()
+            || self.openings.iter().any(Opening::is_ours);
+        !under_way
+            && !self.shut
+            && self.config.allow_outbound
+            && self.own_refusal().is_none()
+            && (self.outbox.has_work() || self.dialler.curious)
+    }
+
+    fn note_state(&mut self, now: Timestamp) {
+        let state = self.compute_state();
+        if state != self.state || self.since.is_none() {
+            self.state = state;
+            self.since = Some(now);
+        }
+    }
+
+    fn compute_state(&self) -> LinkState {
+        let under_way = self.session.is_some()
+            || self.dialler.is_asked()
+            || self.openings.iter().any(Opening::is_ours);
+        if self.shut || self.own_refusal().is_some() {
+            LinkState::Refused
+        } else if self.is_up() {
+            LinkState::Up
+        } else if self.dialler.is_refused() {
+            LinkState::Refused
+        } else if self.dialler.is_failing() {
+            LinkState::Unreachable
+        } else if under_way || self.outbox.has_work() || self.dialler.curious {
+            LinkState::Connecting
+        } else {
+            LinkState::Idle
+        }
+    }
+
+    fn next_wake(&self) -> Option<Timestamp> {
+        let openings = self.openings.iter().map(|opening| opening.deadline);
+        let session = self.session.iter().map(Session::deadline);
+        let dial = self.dialler.next_at().filter(|_| self.wants_dial());
+        openings
+            .chain(session)
+            .chain(dial)
+            .chain(self.dialler.asked_until())
+            .chain(self.inbox.deadline())
+            .min()
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            own: &self.config.own,
+            key: &self.key,
+            peer: &self.config.peer,
+        }
+    }
+}
+
+fn close(socket: SocketId, code: CloseCode, out: &mut Outputs) {
+    out.closes.push((socket, code.number(), code.as_str()));
+}
