@@ -1,0 +1,34 @@
+//! dist/assets/dashboard: the dashboard's wasm, its glue and its static files.
+
+use anyhow::Result;
+
+use super::{bindgen, compile, copy_folder, empty_folder, replace_folder};
+use crate::paths::Repo;
+use crate::progress::Step;
+use crate::stamp::Fingerprint;
+
+/// Builds the bundle unless it is up to date.
+pub(crate) fn build(repo: &Repo, release: bool) -> Result<()> {
+    let wasm = compile(repo, "entente-frontend", release)?;
+    let statics = repo.join("frontend/static");
+    let place = repo.assets().join("dashboard");
+    let made_from = Fingerprint::new()
+        .bytes(bindgen::VERSION.as_bytes())
+        .metadata(&wasm)?
+        .folder(&statics)?;
+    // Outside the folder, because everything inside is served.
+    let stamp = repo.dist().join(".dashboard-stamp");
+    if place.join("app_bg.wasm").is_file() && made_from.matches(&stamp) {
+        return Ok(());
+    }
+    let step = Step::begin("bundling the dashboard (wasm-bindgen)");
+    let work = repo.dist().join("dashboard.new");
+    empty_folder(&work)?;
+    bindgen::for_browser(&wasm, &work)?;
+    copy_folder(&statics, &work)?;
+    std::fs::create_dir_all(repo.assets())?;
+    replace_folder(&work, &place)?;
+    made_from.write(&stamp)?;
+    step.end();
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::paths::Repo;
+
+/// Entente's commands. They need rustup's cargo and Node 20 or newer; the rest is set up by itself.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run local networks, peered, with demo agents talking across them, until Ctrl-C
+    Up(Up),
+    /// Stop the networks that `up` started; their state stays
+    Down(State),
+    /// Build the Worker and the dashboard into dist/
+    Build(Build),
+    /// Run everything: lints, unit and property tests, end-to-end tests in a real browser
+    Test(Test),
+    /// Check formatting and lints of all crates
+    Check,
+    /// Check the dependency arrows, the length of files and the length of functions
+    Tidy,
+    /// Measure what a message costs, beside a floor
+    Bench(Bench),
+    /// Run a statement that reads on a local network's D1
+    Sql(Sql),
+}
+
+/// Where local networks keep their state.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct State {
+    /// The folder of the local networks' state
+    #[arg(long = "state", value_name = "DIR", default_value = ".up")]
+    pub(crate) folder: PathBuf,
+}
+
+/// Arguments of `up`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Up {
+    /// How many networks (3 at first, afterwards as many as last time)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub(crate) networks: Option<u16>,
+    /// Network k listens on 127.0.0.1:P+k (8700 at first, afterwards as last time)
+    #[arg(long, value_name = "P", value_parser = clap::value_parser!(u16).range(1024..=65000))]
+    pub(crate) port: Option<u16>,
+    /// Start or restart one network only, also while the others run
+    #[arg(long, value_name = "NAME")]
+    pub(crate) only: Option<String>,
+    /// Return when everything is ready; stop it later with `cargo xtask down`
+    #[arg(long)]
+    pub(crate) detach: bool,
+    /// Delete the networks' state first and start over
+    #[arg(long, conflicts_with = "only")]
+    pub(crate) fresh: bool,
+    /// Where the state is kept
+    #[command(flatten)]
+    pub(crate) state: State,
+    /// Stop when stdin ends
+    #[arg(long, hide = true, conflicts_with = "detach")]
+    pub(crate) stop_on_stdin_eof: bool,
+    /// Run this Worker bundle instead of building one
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub(crate) bundle: Option<PathBuf>,
+    /// A variable for every network's Worker
+    #[arg(long = "var", hide = true, value_name = "KEY=VALUE")]
+    pub(crate) vars: Vec<String>,
+    /// Networks and peers only: no demo agents, no conversation
+    #[arg(long, hide = true)]
+    pub(crate) bare: bool,
+}
+
+/// Arguments of `build`.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Build {
+    /// Optimise, as for production
+    #[arg(long)]
+    pub(crate) release: bool,
+    /// Bundle this compiled Worker, for tests of the shim, instead of building ours
+    #[arg(long, hide = true, value_name = "FILE", requires = "out")]
+    pub(crate) wasm: Option<PathBuf>,
+    /// Where that bundle goes
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// Arguments of `test`.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Test {
+    /// Leave out the end-to-end tests, which need a browser
+    #[arg(long)]
+    pub(crate) no_e2e: bool,
+}
+
+/// Arguments of `bench`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    pub(crate) what: BenchWhat,
+}
+
+/// What is measured.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum BenchWhat {
+    /// A 200-byte message from an agent of one network to an agent of another
+    Message(BenchMessage),
+}
+
+/// Arguments of `bench message`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct BenchMessage {
+    /// Measure one side only
+    #[arg(long, value_enum)]
+    pub(crate) only: Option<BenchSide>,
+    /// Rounds; the sides take turns
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) rounds: u32,
+    /// Seconds a side and round
+    #[arg(long, value_name = "S", default_value_t = 8)]
+    pub(crate) seconds: u64,
+    /// Messages in flight
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    pub(crate) in_flight: u64,
+    /// Bytes a message has on the floor's wire, as large as ours sealed
+    #[arg(long, value_name = "BYTES", default_value_t = 1800)]
+    pub(crate) floor_bytes: u32,
+    /// The first port to use
+    #[arg(long, value_name = "P", default_value_t = 8780)]
+    pub(crate) port: u16,
+}
+
+/// A side of the benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum BenchSide {
+    /// The product.
+    Node,
+    /// The minimal Workers.
+    Floor,
+}
+
+/// Arguments of `sql`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Sql {
+    /// The network's name, such as alpha
+    pub(crate) network: String,
+    /// The statement, such as "SELECT did FROM network_identity"
+    pub(crate) statement: String,
+    /// Where the state is kept
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+impl Cli {
+    /// Runs the chosen command.
+    pub(crate) fn dispatch(self) -> Result<ExitCode> {
+        let repo = Repo::find()?;
+        let done = match self.command {
+            Command::Test(args) => return crate::test::run(&repo, &args),
+            Command::Up(args) => crate::up::run(&repo, &args),
+            Command::Down(args) => crate::down::run(&args),
+            Command::Build(args) => crate::build::run(&repo, &args),
+            Command::Check => crate::check::run(&repo),
+            Command::Tidy => crate::tidy::run(&repo),
+            Command::Bench(args) => crate::bench::run(&repo, &args),
+            Command::Sql(args) => crate::sql::run(&args),
+        };
+        done.map(|()| ExitCode::SUCCESS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
