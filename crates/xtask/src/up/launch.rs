@@ -30,6 +30,11 @@ pub(crate) struct Launch<'a> {
 impl Launch<'_> {
     /// Starts the networks in `which` and waits until all of them serve.
     pub(crate) fn start(&self, which: &[Network]) -> Result<Vec<Running>> {
+        // Everything that can be wrong is found before anything runs.
+        let configs = which
+            .iter()
+            .map(|network| self.config(network))
+            .collect::<Result<Vec<_>>>()?;
         for network in which {
             supervisor::check_port(network)?;
         }
@@ -37,12 +42,8 @@ impl Launch<'_> {
         let step = Step::begin(format!("starting {}", names.join(", ")));
         let mut starting = Vec::new();
         let script = self.repo.local().join("supervisor.mjs");
-        for network in which {
-            starting.push(supervisor::start(
-                &script,
-                self.folder,
-                &self.config(network)?,
-            ));
+        for config in &configs {
+            starting.push(supervisor::start(&script, self.folder, config));
         }
         let mut running = Vec::new();
         let mut failure = None;

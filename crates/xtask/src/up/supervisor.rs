@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -88,10 +89,15 @@ enum FirstLine {
     Failed { error: String },
 }
 
-/// Fails, naming what to do, when the port is taken.
+/// Fails, naming what to do, when the port stays taken; one that is being given up right now is awaited.
 pub(crate) fn check_port(network: &Network) -> Result<()> {
-    let Err(error) = TcpListener::bind(("127.0.0.1", network.port)) else {
-        return Ok(());
+    let deadline = Instant::now() + Duration::from_secs(2);
+    let error = loop {
+        match TcpListener::bind(("127.0.0.1", network.port)) {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() > deadline => break error,
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
     };
     bail!(
         "port {} for network {} cannot be used ({error}): another program listens there. \
