@@ -1,49 +1,19 @@
-//! The `Agent` object.
-#![expect(
-    missing_docs,
-    reason = "the durable_object macro writes methods without documentation"
-)]
+//! The `Agent` object: one per agent; its keys never leave it.
+//!
+//! It seals what its agent sends and opens what arrives; every other part of the network sees
+//! ciphertext. SQLite is the truth: whatever is answered has been committed before. Start reading
+//! at [`object`], then [`send`] and [`deliver`].
 
-use worker::{
-    DurableObject, Env, Error, Request, Response, Result, State, WebSocket,
-    WebSocketIncomingMessage, durable_object,
-};
+mod contacts;
+mod core;
+mod deliver;
+mod identity;
+mod object;
+mod outbox;
+mod read;
+mod send;
+mod socket;
+mod store;
+pub(crate) mod wire;
 
-use crate::error::ApiError;
-use crate::internal::request_id;
-
-/// One agent.
-#[durable_object]
-pub struct Agent {
-    _state: State,
-    _env: Env,
-}
-
-impl DurableObject for Agent {
-    fn new(state: State, env: Env) -> Self {
-        Self {
-            _state: state,
-            _env: env,
-        }
-    }
-
-    async fn fetch(&self, request: Request) -> Result<Response> {
-        ApiError::new(501, "NOT_IMPLEMENTED", "not yet").respond(&request_id(&request))
-    }
-
-    async fn alarm(&self) -> Result<Response> {
-        Response::empty()
-    }
-
-    async fn websocket_message(&self, _: WebSocket, _: WebSocketIncomingMessage) -> Result<()> {
-        Ok(())
-    }
-
-    async fn websocket_close(&self, _: WebSocket, _: usize, _: String, _: bool) -> Result<()> {
-        Ok(())
-    }
-
-    async fn websocket_error(&self, _: WebSocket, _: Error) -> Result<()> {
-        Ok(())
-    }
-}
+pub use object::Agent;

@@ -1,49 +1,18 @@
-//! The `Link` object.
-#![expect(
-    missing_docs,
-    reason = "the durable_object macro writes methods without documentation"
-)]
+//! The `Link` object: one per peer, drives `entente_federation`'s state machine.
+//!
+//! The machine decides; this folder only does what it says, in the order it says: store the
+//! changes in one transaction, set the alarm, send frames, close sockets, then run requests. One
+//! object per peer, so that links scale out and a stuck peer delays nobody else. Sessions live in
+//! memory only: after an eviction, a deploy or a panic the peers shake hands anew and go on from
+//! the stored cursors. Start reading at [`driver`].
 
-use worker::{
-    DurableObject, Env, Error, Request, Response, Result, State, WebSocket,
-    WebSocketIncomingMessage, durable_object,
-};
+mod deliver;
+mod directory;
+mod driver;
+mod object;
+mod own;
+mod receipts;
+mod sockets;
+mod store;
 
-use crate::error::ApiError;
-use crate::internal::request_id;
-
-/// One link.
-#[durable_object]
-pub struct Link {
-    _state: State,
-    _env: Env,
-}
-
-impl DurableObject for Link {
-    fn new(state: State, env: Env) -> Self {
-        Self {
-            _state: state,
-            _env: env,
-        }
-    }
-
-    async fn fetch(&self, request: Request) -> Result<Response> {
-        ApiError::new(501, "NOT_IMPLEMENTED", "not yet").respond(&request_id(&request))
-    }
-
-    async fn alarm(&self) -> Result<Response> {
-        Response::empty()
-    }
-
-    async fn websocket_message(&self, _: WebSocket, _: WebSocketIncomingMessage) -> Result<()> {
-        Ok(())
-    }
-
-    async fn websocket_close(&self, _: WebSocket, _: usize, _: String, _: bool) -> Result<()> {
-        Ok(())
-    }
-
-    async fn websocket_error(&self, _: WebSocket, _: Error) -> Result<()> {
-        Ok(())
-    }
-}
+pub use object::Link;

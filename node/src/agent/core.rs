@@ -1,0 +1,66 @@
+//! What every part of an agent's object shares.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use entente_lexicon::api::NewEvent;
+use entente_lexicon::{Address, Did, Host, Timestamp};
+use worker::{Env, State, WebSocket};
+
+use crate::agent::contacts::Contacts;
+use crate::agent::identity::Me;
+use crate::agent::outbox::Outbox;
+use crate::agent::store::AgentStore;
+use crate::reporter::Reporter;
+use crate::store::sqlite::Sqlite;
+
+/// One agent while its object is awake. Everything here can be rebuilt from SQLite.
+pub(super) struct Core {
+    pub(super) state: State,
+    pub(super) env: Env,
+    pub(super) db: Rc<Sqlite>,
+    pub(super) store: AgentStore,
+    pub(super) contacts: Contacts,
+    pub(super) outbox: Outbox,
+    pub(super) reporter: Rc<Reporter>,
+    /// The identity, once it has been unsealed in this life of the object.
+    pub(super) me: RefCell<Option<Rc<Me>>>,
+    /// When the next retry is due, so that the alarm is set only when that changes.
+    pub(super) alarm: Cell<Option<Timestamp>>,
+}
+
+impl Core {
+    pub(super) fn new(state: State, env: Env) -> Rc<Self> {
+        let db = Rc::new(Sqlite::new(&state));
+        Rc::new(Self {
+            store: AgentStore::new(Rc::clone(&db)),
+            contacts: Contacts::default(),
+            outbox: Outbox::default(),
+            reporter: Reporter::new(env.clone()),
+            me: RefCell::new(None),
+            alarm: Cell::new(None),
+            state,
+            env,
+            db,
+        })
+    }
+
+    /// Returns the sockets of programs that act as this agent.
+    pub(super) fn sockets(&self) -> Vec<WebSocket> {
+        self.state.get_websockets()
+    }
+
+    /// Tells the relay what happened, for the firehose.
+    pub(super) fn report(&self, event: NewEvent) {
+        self.reporter.report(event);
+    }
+}
+
+/// Writes an address.
+pub(super) fn address(did: &Did, host: &Host) -> String {
+    Address {
+        did: did.clone(),
+        host: host.clone(),
+    }
+    .to_string()
+}

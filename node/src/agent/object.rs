@@ -1,0 +1,142 @@
+//! The Durable Object: what the Worker, links and other agents may ask of an agent.
+#![expect(
+    missing_docs,
+    reason = "the durable_object macro writes methods without documentation"
+)]
+
+use std::rc::Rc;
+
+use entente_lexicon::api::SendMessage;
+use worker::{
+    DurableObject, Env, Method, Request, Response, State, WebSocket, WebSocketIncomingMessage,
+    console_error, durable_object,
+};
+
+use crate::agent::core::Core;
+use crate::agent::read::Page;
+use crate::agent::wire;
+use crate::error::{ApiError, answer};
+use crate::internal;
+use crate::routes::body;
+
+/// One agent.
+#[durable_object]
+pub struct Agent {
+    core: Rc<Core>,
+}
+
+impl DurableObject for Agent {
+    fn new(state: State, env: Env) -> Self {
+        Self {
+            core: Core::new(state, env),
+        }
+    }
+
+    async fn fetch(&self, request: Request) -> worker::Result<Response> {
+        let id = internal::request_id(&request);
+        answer(self.core.route(request).await, &id)
+    }
+
+    async fn alarm(&self) -> worker::Result<Response> {
+        // An alarm that fails six times is gone for good, so failures are logged, never returned.
+        if let Err(error) = self.core.wake() {
+            console_error!("the agent could not start: {error}");
+        }
+        self.core.alarm.set(None);
+        self.core.retry_outbox();
+        Response::empty()
+    }
+
+    async fn websocket_message(
+        &self,
+        socket: WebSocket,
+        message: WebSocketIncomingMessage,
+    ) -> worker::Result<()> {
+        match self.core.wake() {
+            Ok(()) => self.core.hear(&socket, message),
+            Err(error) => {
+                console_error!("the agent could not start: {error}");
+                let _ = socket.close(Some(1011), Some("the agent is not available"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn websocket_close(
+        &self,
+        socket: WebSocket,
+        _code: usize,
+        _reason: String,
+        _was_clean: bool,
+    ) -> worker::Result<()> {
+        let _ = socket.close(Some(1000), Some("closed"));
+        Ok(())
+    }
+
+    async fn websocket_error(
+        &self,
+        _socket: WebSocket,
+        _error: worker::Error,
+    ) -> worker::Result<()> {
+        Ok(())
+    }
+}
+
+impl Core {
+    async fn route(self: &Rc<Self>, mut request: Request) -> Result<Response, ApiError> {
+        let path = request.path();
+        let method = request.method();
+        match (&method, path.as_str()) {
+            (Method::Post, "/init") => {
+                return Ok(Response::from_json(&self.init(&request.json().await?)?)?);
+            }
+            (Method::Post, "/destroy") => {
+                self.destroy().await?;
+                return Ok(Response::from_json(&serde_json::json!({}))?);
+            }
+            _ => self.wake()?,
+        }
+        match (&method, path.as_str()) {
+            (Method::Post, "/deliver") => {
+                let delivery = wire::read(&mut request).await?;
+                wire::respond(&self.deliver(delivery).await?)
+            }
+            (Method::Post, "/receipts") => {
+                let receipts = wire::read(&mut request).await?;
+                self.take_receipts(&receipts)?;
+                wire::respond(&())
+            }
+            (Method::Post, "/messages") => {
+                let message: SendMessage = body::json(&mut request).await?;
+                let accepted = self.send(message).await?;
+                Ok(Response::from_json(&accepted)?.with_status(202))
+            }
+            (Method::Get, "/messages") => {
+                let list = self.list(&page(&request)?)?;
+                Ok(Response::from_json(&list)?)
+            }
+            (Method::Get, "/inbox") => Ok(Response::from_json(&self.inbox(&page(&request)?)?)?),
+            (Method::Post, "/ticket") => Ok(Response::from_json(&self.make_ticket()?)?),
+            (Method::Get, "/ws") => self.open_socket(&request),
+            (Method::Get, path) => match path.strip_prefix("/messages/") {
+                Some(id) => Ok(Response::from_json(&self.status(id)?)?),
+                None => Err(no_route()),
+            },
+            _ => Err(no_route()),
+        }
+    }
+
+    /// Makes sure that the agent can act, and takes up what an earlier life left to do.
+    pub(super) fn wake(self: &Rc<Self>) -> Result<(), ApiError> {
+        let me = self.identity()?;
+        self.restore_outbox(&me)
+    }
+}
+
+fn no_route() -> ApiError {
+    ApiError::not_found("NOT_FOUND", "An agent has no such route.")
+}
+
+fn page(request: &Request) -> Result<Page, ApiError> {
+    Ok(request.query()?)
+}

@@ -1,0 +1,371 @@
+//! The agent's SQLite: identity, contacts, mail. Bodies are ciphertext in every row.
+
+use entente_lexicon::{Did, Host, MessageId, ReceiptStatus, Timestamp};
+
+use std::rc::Rc;
+
+use crate::params;
+use crate::store::sqlite::{Row, Sqlite, StoreError};
+
+/// Creates what is missing; called by `init` only, so that an object nobody asked for stays empty.
+const SCHEMA: &[&str] = &[
+    "CREATE TABLE IF NOT EXISTS meta(k TEXT PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS contacts(
+        did TEXT PRIMARY KEY, network TEXT NOT NULL, host TEXT NOT NULL, card TEXT NOT NULL,
+        pinned_at INTEGER NOT NULL, next_index INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS messages(
+        n INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, outgoing INTEGER NOT NULL,
+        peer TEXT NOT NULL, host TEXT NOT NULL, created_at INTEGER NOT NULL,
+        stored_at INTEGER NOT NULL, body BLOB NOT NULL, digest BLOB NOT NULL,
+        status TEXT NOT NULL, final_at INTEGER, final_by TEXT, code TEXT,
+        request TEXT, network TEXT NOT NULL, envelope BLOB)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS messages_by_id ON messages(id, outgoing, peer)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS messages_by_request ON messages(request)
+        WHERE request IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS messages_waiting ON messages(n) WHERE envelope IS NOT NULL",
+    "CREATE TABLE IF NOT EXISTS tickets(hash BLOB PRIMARY KEY, expires INTEGER NOT NULL) WITHOUT ROWID",
+];
+
+/// A message to write down.
+pub(super) struct NewMessage<'a> {
+    pub(super) id: &'a MessageId,
+    pub(super) outgoing: bool,
+    /// The other agent.
+    pub(super) peer: &'a Did,
+    /// The other agent's host.
+    pub(super) host: &'a Host,
+    /// The other agent's network.
+    pub(super) network: &'a Did,
+    pub(super) created_at: Timestamp,
+    pub(super) stored_at: Timestamp,
+    /// The body, sealed under the agent's storage key.
+    pub(super) body: Vec<u8>,
+    /// SHA-256 of the sealed message (in) or of the request (out).
+    pub(super) digest: [u8; 32],
+    /// The sender's idempotency key.
+    pub(super) request: Option<&'a str>,
+    /// The sealed message, until it is handed over.
+    pub(super) envelope: Option<&'a [u8]>,
+}
+
+/// A message as it is kept.
+pub(super) struct StoredMessage {
+    pub(super) n: u64,
+    pub(super) id: MessageId,
+    pub(super) outgoing: bool,
+    pub(super) peer: String,
+    pub(super) host: String,
+    pub(super) created_at: Timestamp,
+    pub(super) stored_at: Timestamp,
+    pub(super) body: Vec<u8>,
+    pub(super) status: ReceiptStatus,
+    pub(super) end: Option<End>,
+}
+
+/// The last step of a message's journey.
+pub(super) struct End {
+    pub(super) at: Timestamp,
+    pub(super) by: String,
+    pub(super) code: Option<String>,
+}
+
+/// A message that still has to be handed over.
+pub(super) struct Waiting {
+    pub(super) id: MessageId,
+    pub(super) to: Did,
+    pub(super) network: Did,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// A contact as it is pinned.
+pub(super) struct StoredContact {
+    pub(super) network: String,
+    pub(super) host: String,
+    pub(super) card: String,
+    pub(super) next_index: u64,
+}
+
+/// Typed access to the agent's database.
+#[derive(Clone)]
+pub(super) struct AgentStore {
+    db: Rc<Sqlite>,
+}
+
+impl AgentStore {
+    pub(super) fn new(db: Rc<Sqlite>) -> Self {
+        Self { db }
+    }
+
+    pub(super) fn transaction<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.db.transaction(work)
+    }
+
+    pub(super) fn create(&self) -> Result<(), StoreError> {
+        SCHEMA
+            .iter()
+            .try_for_each(|sql| self.db.exec(sql, params![]))
+    }
+
+    /// Returns whether `init` ever ran here.
+    pub(super) fn exists(&self) -> Result<bool, StoreError> {
+        let rows = self.db.rows(
+            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta'",
+            params![],
+        )?;
+        Ok(!rows.is_empty())
+    }
+
+    pub(super) fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let rows = self
+            .db
+            .rows("SELECT v FROM meta WHERE k = ?", params![key])?;
+        rows.first().map(|row| row.blob(0)).transpose()
+    }
+
+    pub(super) fn set_meta(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.db.exec(
+            "INSERT INTO meta(k, v) VALUES(?, ?) ON CONFLICT(k) DO UPDATE SET v = excluded.v",
+            params![key, value],
+        )
+    }
+
+    pub(super) fn contact(&self, did: &Did) -> Result<Option<StoredContact>, StoreError> {
+        let rows = self.db.rows(
+            "SELECT network, host, card, next_index FROM contacts WHERE did = ?",
+            params![did.as_str()],
+        )?;
+        rows.first()
+            .map(|row| {
+                Ok(StoredContact {
+                    network: row.text(0)?,
+                    host: row.text(1)?,
+                    card: row.text(2)?,
+                    next_index: row.integer(3)?,
+                })
+            })
+            .transpose()
+    }
+
+    pub(super) fn pin_contact(
+        &self,
+        did: &Did,
+        network: &Did,
+        host: &Host,
+        card: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.db.exec(
+            "INSERT INTO contacts(did, network, host, card, pinned_at) VALUES(?, ?, ?, ?, ?)
+             ON CONFLICT(did) DO UPDATE SET host = excluded.host, card = excluded.card",
+            params![did.as_str(), network.as_str(), host.as_str(), card, now,],
+        )
+    }
+
+    pub(super) fn set_next_index(&self, did: &Did, index: u64) -> Result<(), StoreError> {
+        self.db.exec(
+            "UPDATE contacts SET next_index = ? WHERE did = ?",
+            params![index, did.as_str()],
+        )
+    }
+
+    pub(super) fn insert(&self, message: NewMessage<'_>) -> Result<(), StoreError> {
+        let status = if message.outgoing {
+            ReceiptStatus::Accepted
+        } else {
+            ReceiptStatus::Delivered
+        };
+        self.db.exec(
+            "INSERT INTO messages(id, outgoing, peer, host, network, created_at, stored_at, body,
+                digest, status, request, envelope) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            params![
+                message.id.to_bytes(),
+                message.outgoing,
+                message.peer.as_str(),
+                message.host.as_str(),
+                message.network.as_str(),
+                message.created_at,
+                message.stored_at,
+                message.body,
+                message.digest,
+                status.as_str(),
+                message.request,
+                message.envelope,
+            ],
+        )
+    }
+
+    /// Returns the digest under which an incoming message is already kept.
+    pub(super) fn incoming_digest(
+        &self,
+        id: &MessageId,
+        from: &Did,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let rows = self.db.rows(
+            "SELECT digest FROM messages WHERE id = ? AND outgoing = 0 AND peer = ?",
+            params![id.to_bytes(), from.as_str()],
+        )?;
+        rows.first().map(|row| row.blob(0)).transpose()
+    }
+
+    /// Returns the message that an idempotency key stands for, and the digest of its request.
+    pub(super) fn by_request(&self, key: &str) -> Result<Option<(MessageId, Vec<u8>)>, StoreError> {
+        let rows = self.db.rows(
+            "SELECT id, digest FROM messages WHERE request = ?",
+            params![key],
+        )?;
+        rows.first()
+            .map(|row| Ok((message_id(row, 0)?, row.blob(1)?)))
+            .transpose()
+    }
+
+    /// Marks messages as handed over, so that they are not handed over again.
+    pub(super) fn handed_over(&self, id: &MessageId) -> Result<(), StoreError> {
+        self.db.exec(
+            "UPDATE messages SET envelope = NULL WHERE id = ? AND outgoing = 1",
+            params![id.to_bytes()],
+        )
+    }
+
+    /// Removes a message that was refused before its sender was told that it is accepted.
+    pub(super) fn remove_outgoing(&self, id: &MessageId) -> Result<(), StoreError> {
+        self.db.exec(
+            "DELETE FROM messages WHERE id = ? AND outgoing = 1",
+            params![id.to_bytes()],
+        )
+    }
+
+    /// Writes the last step of an outgoing message. Returns its recipient and when it was
+    /// accepted, or nothing if it had ended before.
+    pub(super) fn end(
+        &self,
+        id: &MessageId,
+        status: ReceiptStatus,
+        end: &End,
+    ) -> Result<Option<(Did, Timestamp)>, StoreError> {
+        let row = self.db.row(
+            "UPDATE messages SET status = ?, final_at = ?, final_by = ?, code = ?, envelope = NULL
+             WHERE id = ? AND outgoing = 1 AND final_at IS NULL RETURNING peer, stored_at",
+            params![
+                status.as_str(),
+                end.at,
+                &end.by,
+                end.code.clone(),
+                id.to_bytes()
+            ],
+        )?;
+        row.map(|row| Ok((did(&row, 0)?, row.timestamp(1)?)))
+            .transpose()
+    }
+
+    pub(super) fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
+        let rows = self.db.rows(
+            "SELECT id, peer, network, envelope FROM messages WHERE envelope IS NOT NULL ORDER BY n",
+            params![],
+        )?;
+        rows.iter()
+            .map(|row| {
+                Ok(Waiting {
+                    id: message_id(row, 0)?,
+                    to: did(row, 1)?,
+                    network: did(row, 2)?,
+                    bytes: row.blob(3)?,
+                })
+            })
+            .collect()
+    }
+
+    pub(super) fn message(&self, id: &MessageId) -> Result<Option<StoredMessage>, StoreError> {
+        let rows = self.db.rows(
+            &format!("SELECT {COLUMNS} FROM messages WHERE id = ? ORDER BY outgoing DESC LIMIT 1"),
+            params![id.to_bytes()],
+        )?;
+        rows.first().map(stored).transpose()
+    }
+
+    /// Returns up to `limit` messages after row `after`, oldest first.
+    pub(super) fn page(
+        &self,
+        outgoing: Option<bool>,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredMessage>, StoreError> {
+        let filter = match outgoing {
+            None => "",
+            Some(true) => "AND outgoing = 1",
+            Some(false) => "AND outgoing = 0",
+        };
+        let rows = self.db.rows(
+            &format!("SELECT {COLUMNS} FROM messages WHERE n > ? {filter} ORDER BY n LIMIT ?"),
+            params![after, limit],
+        )?;
+        rows.iter().map(stored).collect()
+    }
+
+    pub(super) fn add_ticket(&self, hash: &[u8; 32], expires: Timestamp) -> Result<(), StoreError> {
+        self.db.exec(
+            "INSERT INTO tickets(hash, expires) VALUES(?, ?)",
+            params![*hash, expires],
+        )
+    }
+
+    /// Consumes a ticket: true once, and only before it expires. Old ones go at the same time.
+    pub(super) fn take_ticket(&self, hash: &[u8; 32], now: Timestamp) -> Result<bool, StoreError> {
+        let taken = self.db.rows(
+            "DELETE FROM tickets WHERE hash = ? RETURNING expires",
+            params![*hash],
+        )?;
+        self.db
+            .exec("DELETE FROM tickets WHERE expires <= ?", params![now])?;
+        taken
+            .first()
+            .map_or(Ok(false), |row| Ok(row.integer(0)? > now.0))
+    }
+}
+
+const COLUMNS: &str =
+    "n, id, outgoing, peer, host, created_at, stored_at, body, status, final_at, final_by, code";
+
+fn stored(row: &Row) -> Result<StoredMessage, StoreError> {
+    let end = match row.optional(9, Row::timestamp)? {
+        Some(at) => Some(End {
+            at,
+            by: row.text(10)?,
+            code: row.optional(11, Row::text)?,
+        }),
+        None => None,
+    };
+    Ok(StoredMessage {
+        n: row.integer(0)?,
+        id: message_id(row, 1)?,
+        outgoing: row.flag(2)?,
+        peer: row.text(3)?,
+        host: row.text(4)?,
+        created_at: row.timestamp(5)?,
+        stored_at: row.timestamp(6)?,
+        body: row.blob(7)?,
+        status: match row.text(8)?.as_str() {
+            "delivered" => ReceiptStatus::Delivered,
+            "refused" => ReceiptStatus::Refused,
+            _ => ReceiptStatus::Accepted,
+        },
+        end,
+    })
+}
+
+fn message_id(row: &Row, column: usize) -> Result<MessageId, StoreError> {
+    let bytes: [u8; 16] = row
+        .blob(column)?
+        .try_into()
+        .ok()
+        .ok_or(StoreError::Column(column))?;
+    Ok(MessageId::from_bytes(bytes))
+}
+
+fn did(row: &Row, column: usize) -> Result<Did, StoreError> {
+    Did::parse(&row.text(column)?)
+        .ok()
+        .ok_or(StoreError::Column(column))
+}

@@ -1,0 +1,112 @@
+//! What objects of one network say to each other: compact binary, never JSON, since every message
+//! crosses two of these hops.
+
+use entente_lexicon::{ReceiptStatus, Timestamp};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use worker::{Request, Response, Stub};
+
+use crate::error::ApiError;
+use crate::internal;
+
+/// From a sending agent to the link of the recipient's network: keep these, then carry them.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Handoff {
+    /// The sending agent's object, where receipts go.
+    pub(crate) object: String,
+    /// The sending agent's DID.
+    pub(crate) from: String,
+    /// The messages, in the order they were accepted.
+    pub(crate) items: Vec<HandoffItem>,
+}
+
+/// One message of a [`Handoff`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HandoffItem {
+    /// The message's id, 16 bytes.
+    pub(crate) id: ByteBuf,
+    /// The recipient's DID.
+    pub(crate) to: String,
+    /// The sealed message.
+    pub(crate) bytes: ByteBuf,
+}
+
+/// The answer to a [`Handoff`]: for each item `None` once it is stored, or the code that refuses it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HandoffReply {
+    /// In the order of the items.
+    pub(crate) refused: Vec<Option<String>>,
+}
+
+/// From a link, or from an agent of the same network, to the receiving agent.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Delivery {
+    /// The DID of the network the messages come from.
+    pub(crate) network: String,
+    /// Its host.
+    pub(crate) host: String,
+    /// The sealed messages, in order.
+    pub(crate) items: Vec<ByteBuf>,
+}
+
+/// The answer to a [`Delivery`], once everything it says is committed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DeliveryReply {
+    /// In the order of the items: `None` where delivered, or the code that refuses it.
+    pub(crate) refused: Vec<Option<String>>,
+}
+
+/// From a link to a sending agent: what became of its messages.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Receipts {
+    /// The DID of the network whose relay signed them.
+    pub(crate) by: String,
+    /// Each message's last step.
+    pub(crate) items: Vec<Receipt>,
+}
+
+/// One message's last step.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Receipt {
+    /// The message's id, 16 bytes.
+    pub(crate) id: ByteBuf,
+    /// `delivered` or `refused`.
+    pub(crate) status: ReceiptStatus,
+    /// When.
+    pub(crate) at: Timestamp,
+    /// Why it was refused.
+    pub(crate) code: Option<String>,
+}
+
+/// Calls another object with one of these and reads its answer.
+///
+/// # Errors
+/// The object's own error, or 500 `INTERNAL` if it cannot be reached or answers nonsense.
+pub(crate) async fn call<T: DeserializeOwned>(
+    stub: &Stub,
+    path: &str,
+    body: &impl Serialize,
+) -> Result<T, ApiError> {
+    let bytes = serde_ipld_dagcbor::to_vec(body).map_err(ApiError::internal)?;
+    let answer = internal::post_bytes(stub, path, &bytes, &internal::new_request_id()).await?;
+    serde_ipld_dagcbor::from_slice(&answer).map_err(ApiError::internal)
+}
+
+/// Reads what another object sent.
+///
+/// # Errors
+/// 500 `INTERNAL`: only our own objects call.
+pub(crate) async fn read<T: DeserializeOwned>(request: &mut Request) -> Result<T, ApiError> {
+    let bytes = request.bytes().await?;
+    serde_ipld_dagcbor::from_slice(&bytes).map_err(ApiError::internal)
+}
+
+/// Answers another object.
+///
+/// # Errors
+/// If the platform cannot build a response.
+pub(crate) fn respond(body: &impl Serialize) -> Result<Response, ApiError> {
+    let bytes = serde_ipld_dagcbor::to_vec(body).map_err(ApiError::internal)?;
+    Ok(Response::from_bytes(bytes)?)
+}

@@ -1,0 +1,279 @@
+//! Feeds the state machine and does what it says.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use entente_federation::{Change, CloseCode, Event, Input, Link, Outputs, Request, SocketId};
+use entente_lexicon::Timestamp;
+use entente_lexicon::api::NewEvent;
+use wasm_bindgen_futures::spawn_local;
+use worker::{Env, State, WebSocket, console_error, console_warn};
+
+use crate::config::{Config, Problem};
+use crate::error::ApiError;
+use crate::internal;
+use crate::link::deliver::Deliveries;
+use crate::link::own::Own;
+use crate::link::store::{LinkStore, Outgoing};
+use crate::reporter::Reporter;
+use crate::shapes::InitLink;
+use crate::store::sqlite::Sqlite;
+
+/// One link while its object is awake. Everything but the session can be rebuilt from SQLite.
+pub(super) struct Driver {
+    pub(super) state: State,
+    pub(super) env: Env,
+    pub(super) config: Result<Config, Problem>,
+    pub(super) store: LinkStore,
+    pub(super) reporter: Rc<Reporter>,
+    pub(super) peer: RefCell<Option<Rc<InitLink>>>,
+    pub(super) own: RefCell<Option<Rc<Own>>>,
+    /// The peer's fingerprint, for people.
+    pub(super) fingerprint: RefCell<String>,
+    pub(super) machine: RefCell<Option<Link>>,
+    pub(super) sockets: RefCell<BTreeMap<SocketId, WebSocket>>,
+    pub(super) next_socket: Cell<u64>,
+    pub(super) deliveries: Deliveries,
+    pub(super) telling: Cell<bool>,
+    /// The earliest alarm set; a spurious one is harmless, so a later wish does not move it.
+    armed: Cell<Option<Timestamp>>,
+}
+
+impl Driver {
+    pub(super) fn new(state: State, env: Env) -> Rc<Self> {
+        let db = Rc::new(Sqlite::new(&state));
+        Rc::new(Self {
+            store: LinkStore::new(db),
+            config: Config::from_env(&env),
+            reporter: Reporter::new(env.clone()),
+            peer: RefCell::new(None),
+            own: RefCell::new(None),
+            fingerprint: RefCell::default(),
+            machine: RefCell::new(None),
+            sockets: RefCell::default(),
+            next_socket: Cell::new(1),
+            deliveries: Deliveries::default(),
+            telling: Cell::new(false),
+            armed: Cell::new(None),
+            state,
+            env,
+        })
+    }
+
+    /// Returns the deployment's variables.
+    pub(super) fn config(&self) -> Result<&Config, ApiError> {
+        self.config
+            .as_ref()
+            .map_err(|problem| problem.clone().into())
+    }
+
+    /// Returns the peer this link leads to.
+    pub(super) fn peer(&self) -> Result<Rc<InitLink>, ApiError> {
+        self.peer.borrow().clone().ok_or_else(not_peered)
+    }
+
+    /// Gives the machine an input and does what it answers. Failing to store is the only error:
+    /// then nothing was sent, and the machine is dropped, to be rebuilt from what is stored.
+    pub(super) fn feed(self: &Rc<Self>, input: Input<'_>) -> Result<(), ApiError> {
+        self.feed_offer(input, &[]).map(|_| ())
+    }
+
+    /// As [`Self::feed`], for messages that agents hand over. Returns for each the code that
+    /// refuses it, or `None`.
+    pub(super) fn feed_offer(
+        self: &Rc<Self>,
+        input: Input<'_>,
+        offered: &[Outgoing],
+    ) -> Result<Vec<Option<String>>, ApiError> {
+        let mut refused = vec![None; offered.len()];
+        let mut next = Some(self.handle(input)?);
+        while let Some(outputs) = next.take() {
+            for change in &outputs.changes {
+                if let Change::Refuse {
+                    index_in_input,
+                    code,
+                } = change
+                    && let Some(slot) = refused.get_mut(*index_in_input)
+                {
+                    *slot = Some(code.to_string());
+                }
+            }
+            next = self.perform(outputs, offered)?;
+        }
+        Ok(refused)
+    }
+
+    fn handle(&self, input: Input<'_>) -> Result<Outputs, ApiError> {
+        let mut machine = self.machine.borrow_mut();
+        let machine = machine.as_mut().ok_or_else(not_peered)?;
+        Ok(machine.handle(internal::now(), input))
+    }
+
+    /// Does one batch of outputs. Returns the outputs of a `Load` that it answered, if any.
+    fn perform(
+        self: &Rc<Self>,
+        outputs: Outputs,
+        offered: &[Outgoing],
+    ) -> Result<Option<Outputs>, ApiError> {
+        if let Err(error) = self.store_changes(&outputs.changes, offered) {
+            self.reset();
+            return Err(error);
+        }
+        self.arm(outputs.wake);
+        for (socket, frame) in &outputs.transmits {
+            self.transmit(*socket, frame);
+        }
+        for (socket, code, reason) in &outputs.closes {
+            self.close(*socket, *code, reason);
+        }
+        let mut loaded = None;
+        for request in outputs.requests {
+            loaded = self.run(request)?.or(loaded);
+        }
+        outputs.events.iter().for_each(|event| self.report(event));
+        let ended =
+            |change: &Change| matches!(change, Change::Acked { .. } | Change::Withdrawn { .. });
+        if outputs.changes.iter().any(ended) {
+            self.tell_senders();
+        }
+        Ok(loaded)
+    }
+
+    fn store_changes(&self, changes: &[Change], offered: &[Outgoing]) -> Result<(), ApiError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let now = internal::now();
+        self.store.transaction(|| {
+            changes
+                .iter()
+                .try_for_each(|change| self.store.apply(change, offered, now))?;
+            Ok::<_, ApiError>(())
+        })
+    }
+
+    fn run(self: &Rc<Self>, request: Request) -> Result<Option<Outputs>, ApiError> {
+        match request {
+            Request::Dial => {
+                let driver = Rc::clone(self);
+                spawn_local(async move { driver.dial().await });
+            }
+            Request::Load {
+                from_seq,
+                max_items,
+                max_bytes,
+            } => {
+                let items = self.store.load(from_seq, max_items, max_bytes)?;
+                return self.handle(Input::Loaded { items }).map(Some);
+            }
+            Request::Deliver { epoch, items } => self.deliver(epoch, items),
+            Request::FetchDocument => {
+                let driver = Rc::clone(self);
+                spawn_local(async move { driver.refetch_document().await });
+            }
+        }
+        Ok(None)
+    }
+
+    /// Runs the machine's timers.
+    pub(super) fn tick(self: &Rc<Self>) {
+        if self.armed.get().is_some_and(|due| due <= internal::now()) {
+            self.armed.set(None);
+        }
+        self.feed_quietly(Input::Timeout);
+    }
+
+    /// Feeds the machine where nobody waits for the outcome.
+    pub(super) fn feed_quietly(self: &Rc<Self>, input: Input<'_>) {
+        if let Err(error) = self.feed(input)
+            && error.code != "NOT_PEERED"
+        {
+            console_error!("the link could not store a step and starts over: {error}");
+        }
+    }
+
+    /// Drops session and machine; the next call rebuilds them from what is stored.
+    fn reset(&self) {
+        self.machine.replace(None);
+        for socket in self.sockets.take().into_values() {
+            let _ = socket.close(Some(RESET_CLOSE), Some("starting over"));
+        }
+        self.arm(Some(internal::now().after(RESET_RETRY_MS)));
+    }
+
+    /// Sets the alarm, unless one is due sooner.
+    pub(super) fn arm(&self, wake: Option<Timestamp>) {
+        let Some(at) = wake else { return };
+        let now = internal::now();
+        if self.armed.get().is_some_and(|due| due <= at && due > now) {
+            return;
+        }
+        self.armed.set(Some(at));
+        let storage = self.state.storage();
+        spawn_local(async move {
+            let wait = std::time::Duration::from_millis(at.since(now));
+            if let Err(error) = storage.set_alarm(wait).await {
+                console_warn!("the alarm could not be set: {error}");
+            }
+        });
+    }
+
+    fn report(&self, event: &Event) {
+        let (kind, code) = match event {
+            Event::Up { .. } => ("link.up", None),
+            Event::Idle => ("link.idle", None),
+            Event::Down { code } => ("link.down", Some(code.to_string())),
+            Event::Misbehaved { how, frame, .. } => {
+                console_warn!("the peer misbehaved in frame {frame}: {how:?}");
+                (
+                    "link.refused",
+                    Some(CloseCode::from(*how).code().to_string()),
+                )
+            }
+            Event::RolledBack { epoch } => {
+                console_warn!(
+                    "our outbox was rolled back; everything is offered again in epoch {epoch}"
+                );
+                return;
+            }
+            Event::Gap { from, upto } => {
+                console_error!(
+                    "the peer forgot messages {from} to {upto} that it had acknowledged"
+                );
+                return;
+            }
+            Event::StoreBroken { seq } => {
+                console_error!(
+                    "message {seq} is missing in the outbox; the link waits for a restart"
+                );
+                return;
+            }
+        };
+        let host = self
+            .peer
+            .borrow()
+            .as_ref()
+            .map(|peer| peer.host.to_string());
+        self.reporter.report(NewEvent {
+            kind: kind.to_owned(),
+            at: internal::now(),
+            peer: host,
+            code,
+            ..NewEvent::default()
+        });
+    }
+}
+
+/// After a failed write: close as "service restart", and try again after this.
+const RESET_CLOSE: u16 = 1012;
+const RESET_RETRY_MS: u64 = 1_000;
+
+/// The error of a link that leads nowhere.
+pub(super) fn not_peered() -> ApiError {
+    ApiError::new(
+        422,
+        "NOT_PEERED",
+        "That host is not a peer of this network: an admin can add it with POST /admin/federation/peers.",
+    )
+}

@@ -1,0 +1,316 @@
+//! The Durable Object: what the Worker, agents and the relay may ask of a link.
+#![expect(
+    missing_docs,
+    reason = "the durable_object macro writes methods without documentation"
+)]
+
+use std::rc::Rc;
+
+use entente_federation::{Code, Input, Item};
+use entente_lexicon::Did;
+use entente_lexicon::api::{LinkState, PeerView};
+use entente_trust::policy::Policy;
+use worker::{
+    DurableObject, Env, Method, Request, Response, State, WebSocket, WebSocketIncomingMessage,
+    console_error, durable_object,
+};
+
+use crate::agent::wire::{self, Handoff, HandoffReply};
+use crate::error::{ApiError, answer};
+use crate::internal;
+use crate::link::driver::{Driver, not_peered};
+use crate::link::store::Outgoing;
+use crate::shapes::{ChangePolicy, CloseLink, InitLink};
+
+/// One peer's link.
+#[durable_object]
+pub struct Link {
+    driver: Rc<Driver>,
+}
+
+pub(super) const PEER: &str = "peer";
+const CLOSED: &str = "closed";
+
+impl DurableObject for Link {
+    fn new(state: State, env: Env) -> Self {
+        Self {
+            driver: Driver::new(state, env),
+        }
+    }
+
+    async fn fetch(&self, request: Request) -> worker::Result<Response> {
+        let id = internal::request_id(&request);
+        answer(self.driver.route(request).await, &id)
+    }
+
+    async fn alarm(&self) -> worker::Result<Response> {
+        // An alarm that fails six times is gone for good, so failures are logged, never returned.
+        match self.driver.wake().await {
+            Ok(()) => self.driver.tick(),
+            Err(error) if error.code == "NOT_PEERED" => self.driver.finish_close().await,
+            Err(error) => {
+                console_error!("the link could not start: {error}");
+                self.driver.arm(Some(internal::now().after(START_RETRY_MS)));
+            }
+        }
+        Response::empty()
+    }
+
+    async fn websocket_message(
+        &self,
+        socket: WebSocket,
+        _message: WebSocketIncomingMessage,
+    ) -> worker::Result<()> {
+        // Link sockets do not hibernate, so none is expected here.
+        let _ = socket.close(Some(1011), Some("unexpected"));
+        Ok(())
+    }
+
+    async fn websocket_close(
+        &self,
+        _socket: WebSocket,
+        _code: usize,
+        _reason: String,
+        _was_clean: bool,
+    ) -> worker::Result<()> {
+        Ok(())
+    }
+
+    async fn websocket_error(
+        &self,
+        _socket: WebSocket,
+        _error: worker::Error,
+    ) -> worker::Result<()> {
+        Ok(())
+    }
+}
+
+/// Before a link that could not start tries again.
+const START_RETRY_MS: u64 = 5_000;
+
+impl Driver {
+    async fn route(self: &Rc<Self>, mut request: Request) -> Result<Response, ApiError> {
+        let path = request.path();
+        match (request.method(), path.as_str()) {
+            (Method::Post, "/init") => {
+                let record: InitLink = request.json().await?;
+                self.init(record).await?;
+                self.respond_with_view()
+            }
+            (Method::Patch, "/policy") => {
+                let change: ChangePolicy = request.json().await?;
+                self.wake().await?;
+                self.change_policy(change)?;
+                self.respond_with_view()
+            }
+            (Method::Post, "/close") => {
+                let close: CloseLink = request.json().await?;
+                self.close_for_good(&close.reason).await?;
+                Ok(Response::from_json(&serde_json::json!({}))?)
+            }
+            (Method::Get, "/status") => {
+                self.wake().await?;
+                self.respond_with_view()
+            }
+            (Method::Get, "/accept") => {
+                self.wake().await?;
+                self.accept(&request)
+            }
+            (Method::Post, "/handoff") => {
+                let handoff = wire::read(&mut request).await?;
+                self.wake().await?;
+                wire::respond(&self.take(handoff)?)
+            }
+            (Method::Get, "/resolve") => {
+                let agent = query(&request, "agent")?;
+                self.wake().await?;
+                self.resolve(&agent).await
+            }
+            _ => Err(ApiError::not_found(
+                "NOT_FOUND",
+                "A link has no such route.",
+            )),
+        }
+    }
+
+    /// Makes sure that the machine runs: rebuilds it from what is stored, if need be.
+    pub(super) async fn wake(self: &Rc<Self>) -> Result<(), ApiError> {
+        if self.machine.borrow().is_some() {
+            return Ok(());
+        }
+        if !self.store.exists()? || self.store.meta(CLOSED)?.is_some() {
+            return Err(not_peered());
+        }
+        let text = self.store.meta(PEER)?.ok_or_else(not_peered)?;
+        let record: InitLink = serde_json::from_str(&text)?;
+        self.start(record).await
+    }
+
+    async fn init(self: &Rc<Self>, record: InitLink) -> Result<(), ApiError> {
+        self.store.create()?;
+        if self.store.meta(CLOSED)?.is_some() {
+            // The peer comes back while its senders were still being told of its removal.
+            self.tell_all().await?;
+            self.forget().await?;
+            self.store.create()?;
+        }
+        self.store
+            .set_meta(PEER, &serde_json::to_string(&record)?)?;
+        let known = self
+            .peer
+            .borrow()
+            .as_ref()
+            .map(|peer| peer.document.clone());
+        if known.is_some_and(|document| document == record.document) {
+            let policy = policy_of(&record);
+            self.peer.replace(Some(Rc::new(record)));
+            self.feed(Input::Policy(policy))
+        } else {
+            self.start(record).await
+        }
+    }
+
+    fn change_policy(self: &Rc<Self>, change: ChangePolicy) -> Result<(), ApiError> {
+        let mut record = self.peer()?.as_ref().clone();
+        if change.policy_version < record.policy_version {
+            // A later change overtook this one.
+            return Ok(());
+        }
+        record.policy_version = change.policy_version;
+        record.level = change.level.unwrap_or(record.level);
+        record.allow_agents = change.allow_agents.unwrap_or(record.allow_agents);
+        self.store
+            .set_meta(PEER, &serde_json::to_string(&record)?)?;
+        let policy = policy_of(&record);
+        self.peer.replace(Some(Rc::new(record)));
+        self.feed(Input::Policy(policy))
+    }
+
+    /// Ends the link: closes its socket, refuses what is queued and tells its senders, then
+    /// forgets everything. What a crash leaves undone the next call or alarm finishes.
+    async fn close_for_good(self: &Rc<Self>, reason: &str) -> Result<(), ApiError> {
+        if !self.store.exists()? {
+            return Ok(());
+        }
+        let code = Code::lossy(reason);
+        // A link that cannot start any more can still be removed.
+        if self.wake().await.is_ok() {
+            self.feed(Input::Shutdown { code: code.clone() })?;
+        }
+        self.store.transaction(|| {
+            self.store.set_meta(CLOSED, code.as_str())?;
+            self.store.refuse_all(code.as_str(), internal::now())
+        })?;
+        self.arm(Some(internal::now().after(START_RETRY_MS)));
+        self.tell_all().await?;
+        self.forget().await
+    }
+
+    /// Goes on with a removal that a crash interrupted.
+    async fn finish_close(self: &Rc<Self>) {
+        if !matches!(self.store.exists(), Ok(true)) {
+            return;
+        }
+        let outcome = match self.tell_all().await {
+            Ok(()) => self.forget().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = outcome {
+            console_error!("a removed link could not be cleared, trying again: {error}");
+            self.arm(Some(internal::now().after(START_RETRY_MS)));
+        }
+    }
+
+    async fn forget(&self) -> Result<(), ApiError> {
+        self.machine.replace(None);
+        self.peer.replace(None);
+        self.state.storage().delete_alarm().await?;
+        self.state.storage().delete_all().await?;
+        Ok(())
+    }
+
+    /// Takes messages from an agent of ours. Answers once they are stored.
+    fn take(self: &Rc<Self>, handoff: Handoff) -> Result<HandoffReply, ApiError> {
+        let from = Did::parse(&handoff.from).map_err(ApiError::internal)?;
+        let mut refused = vec![None; handoff.items.len()];
+        let mut offered = Vec::with_capacity(handoff.items.len());
+        let mut places = Vec::with_capacity(handoff.items.len());
+        for (place, entry) in handoff.items.into_iter().enumerate() {
+            let id: [u8; 16] = entry
+                .id
+                .into_vec()
+                .try_into()
+                .map_err(|_error| ApiError::internal("a message id is not 16 bytes"))?;
+            let to = Did::parse(&entry.to).map_err(ApiError::internal)?;
+            let item = Item {
+                id,
+                from: from.clone(),
+                to,
+                bytes: entry.bytes.into_vec().into(),
+            };
+            // An answer of ours that was lost makes the agent hand over again.
+            if !self.store.holds(&item)? {
+                offered.push(Outgoing {
+                    item,
+                    object: handoff.object.clone(),
+                });
+                places.push(place);
+            }
+        }
+        let items = offered
+            .iter()
+            .map(|outgoing| outgoing.item.clone())
+            .collect();
+        let outcomes = self.feed_offer(Input::Enqueue { items }, &offered)?;
+        for (place, outcome) in places.into_iter().zip(outcomes) {
+            if let Some(slot) = refused.get_mut(place) {
+                *slot = outcome;
+            }
+        }
+        Ok(HandoffReply { refused })
+    }
+
+    fn respond_with_view(&self) -> Result<Response, ApiError> {
+        let peer = self.peer()?;
+        let now = internal::now();
+        let machine = self.machine.borrow();
+        let view = machine.as_ref().map(|machine| machine.view(now));
+        let oldest = self.store.oldest()?;
+        let shown = PeerView {
+            did: peer.peer_did.to_string(),
+            host: peer.host.to_string(),
+            fingerprint: self.fingerprint.borrow().clone(),
+            trust_level: peer.level,
+            granted: view.as_ref().and_then(|view| view.granted),
+            allow_agents: peer.allow_agents.iter().map(ToString::to_string).collect(),
+            state: view
+                .as_ref()
+                .map_or(LinkState::Connecting, |view| view.state),
+            since: view.as_ref().map_or(now, |view| view.since),
+            queued: view.as_ref().map_or(0, |view| view.queued),
+            oldest_age_ms: oldest.map(|at| now.since(at)),
+            round_trip_ms: view.as_ref().and_then(|view| view.round_trip_ms),
+            last_error: view
+                .as_ref()
+                .and_then(|v| v.last_error.as_ref().map(ToString::to_string)),
+            next_retry: view.and_then(|view| view.next_retry),
+        };
+        Ok(Response::from_json(&shown)?)
+    }
+}
+
+/// What the admin allows to cross this link.
+pub(super) fn policy_of(record: &InitLink) -> Policy {
+    Policy {
+        level: record.level,
+        allow_agents: record.allow_agents.iter().cloned().collect(),
+    }
+}
+
+fn query(request: &Request, name: &str) -> Result<String, ApiError> {
+    let url = request.url()?;
+    url.query_pairs()
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+        .ok_or_else(|| ApiError::internal(format!("`{name}` is missing")))
+}

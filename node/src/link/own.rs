@@ -1,0 +1,131 @@
+//! Our own network as a link needs it, and the start of the machine.
+
+use std::rc::Rc;
+
+use data_encoding::BASE64URL_NOPAD;
+use entente_federation as federation;
+use entente_federation::{Config, Input, Limits, Link, Peer, PeerDocument};
+use entente_lexicon::{Did, Host};
+use entente_trust::crypto::rest::MasterKey;
+use entente_trust::crypto::sign::SigningKey;
+use entente_trust::identity::SealedKey;
+use entente_well_known::{VerifiedDocument, document};
+
+use crate::config::{Problem, variable};
+use crate::error::ApiError;
+use crate::internal;
+use crate::link::driver::{Driver, not_peered};
+use crate::link::object::policy_of;
+use crate::shapes::{InitLink, RelayIdentity};
+
+/// Our own network.
+pub(super) struct Own {
+    pub(super) did: Did,
+    pub(super) host: Host,
+    kid: String,
+    key: SigningKey,
+    document_hash: [u8; 32],
+}
+
+impl Own {
+    fn new(identity: RelayIdentity, master: &MasterKey) -> Result<Self, ApiError> {
+        let decode = |text: &str| {
+            BASE64URL_NOPAD
+                .decode(text.as_bytes())
+                .map_err(ApiError::internal)
+        };
+        let sealed = SealedKey {
+            kid: identity.kid.clone(),
+            blob: decode(&identity.sealed_signing_key)?,
+        };
+        let document_hash = decode(&identity.document_hash)?
+            .try_into()
+            .map_err(|_error| ApiError::internal("a document's hash is not 32 bytes"))?;
+        Ok(Self {
+            key: sealed
+                .open_signing(master, &identity.did)
+                .map_err(ApiError::internal)?,
+            did: identity.did,
+            host: identity.host,
+            kid: identity.kid,
+            document_hash,
+        })
+    }
+}
+
+impl Driver {
+    /// Returns our own network, known since the start.
+    pub(super) fn own(&self) -> Result<Rc<Own>, ApiError> {
+        self.own.borrow().clone().ok_or_else(not_peered)
+    }
+
+    /// Builds the machine for this peer from what is stored, and lets it begin.
+    pub(super) async fn start(self: &Rc<Self>, record: InitLink) -> Result<(), ApiError> {
+        let relay = internal::relay(&self.env)?;
+        let request = internal::new_request_id();
+        let identity: RelayIdentity = internal::get(&relay, "/identity", &request).await?;
+        if self.machine.borrow().is_some() {
+            // Another call started it while this one waited.
+            return self.replace_record(record);
+        }
+        let master = variable(&self.env, "ENCRYPTION_MASTER_KEY");
+        let master = MasterKey::parse(&master).map_err(|_error| Problem::MasterKeyWrong)?;
+        let own = Rc::new(Own::new(identity, &master)?);
+        let verified = self.verify(&record)?;
+        let config = Config {
+            own: federation::Own {
+                did: own.did.clone(),
+                host: own.host.clone(),
+                kid: own.kid.clone(),
+                document_hash: own.document_hash,
+            },
+            peer: Peer {
+                did: record.peer_did.clone(),
+                host: record.host.clone(),
+                document: peer_document(&verified),
+            },
+            policy: policy_of(&record),
+            allow_outbound: true,
+            limits: Limits::default(),
+        };
+        let restored = self.store.restored()?;
+        let machine = Link::new(config, own.key.clone(), restored, internal::random());
+        self.own.replace(Some(own));
+        self.peer.replace(Some(Rc::new(record)));
+        self.machine.replace(Some(machine));
+        self.feed(Input::Timeout)?;
+        self.tell_senders();
+        Ok(())
+    }
+
+    fn replace_record(self: &Rc<Self>, record: InitLink) -> Result<(), ApiError> {
+        let policy = policy_of(&record);
+        let document = self.verify(&record)?;
+        self.peer.replace(Some(Rc::new(record)));
+        self.feed(Input::Document(Ok(peer_document(&document))))?;
+        self.feed(Input::Policy(policy))
+    }
+
+    /// Checks a peer's document again; nothing stored is believed without its signature.
+    pub(super) fn verify(&self, record: &InitLink) -> Result<VerifiedDocument, ApiError> {
+        let verified =
+            document::verify(&record.document, &record.host).map_err(ApiError::internal)?;
+        if verified.did == record.peer_did {
+            self.fingerprint.replace(verified.fingerprint.clone());
+            Ok(verified)
+        } else {
+            Err(ApiError::internal(
+                "the stored document is of another network",
+            ))
+        }
+    }
+}
+
+/// What the machine needs of a document.
+pub(super) fn peer_document(document: &VerifiedDocument) -> PeerDocument {
+    PeerDocument {
+        hash: document.hash,
+        keys: document.keys.clone(),
+        host: document.host.clone(),
+    }
+}

@@ -1,0 +1,102 @@
+//! Tells our agents what became of the messages they sent. A message leaves the outbox only once
+//! its sender has committed that.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use entente_lexicon::ReceiptStatus;
+use serde_bytes::ByteBuf;
+use wasm_bindgen_futures::spawn_local;
+use worker::{Delay, console_warn};
+
+use crate::agent::wire::{self, Receipt, Receipts};
+use crate::error::ApiError;
+use crate::internal;
+use crate::link::driver::Driver;
+use crate::link::store::Ended;
+
+/// Messages told of at a time.
+const MAX_BATCH: u32 = 512;
+/// Between two attempts at an agent that fails.
+const RETRY_MS: u64 = 1_000;
+
+impl Driver {
+    /// Starts telling senders, unless that is under way already.
+    pub(super) fn tell_senders(self: &Rc<Self>) {
+        if self.telling.replace(true) {
+            return;
+        }
+        let driver = Rc::clone(self);
+        spawn_local(async move {
+            while let Err(error) = driver.tell_all().await {
+                console_warn!("a sender did not take its receipts, trying again: {error}");
+                Delay::from(Duration::from_millis(RETRY_MS)).await;
+            }
+            driver.telling.set(false);
+        });
+    }
+
+    /// Tells every sender of every message that ended, until none is left.
+    pub(super) async fn tell_all(&self) -> Result<(), ApiError> {
+        loop {
+            let ended = self.store.ended(MAX_BATCH)?;
+            if ended.is_empty() {
+                return Ok(());
+            }
+            let mut failed = None;
+            let mut told = Vec::new();
+            for ((object, by_peer), batch) in by_sender(&ended) {
+                match self.tell(&object, by_peer, &batch).await {
+                    Ok(()) => told.extend(batch.iter().map(|ended| ended.seq)),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            self.store.transaction(|| self.store.told(&told))?;
+            if let Some(error) = failed {
+                return Err(error);
+            }
+        }
+    }
+
+    async fn tell(&self, object: &str, by_peer: bool, batch: &[&Ended]) -> Result<(), ApiError> {
+        let by = if by_peer {
+            self.peer()?.peer_did.clone()
+        } else {
+            self.own()?.did.clone()
+        };
+        let items = batch
+            .iter()
+            .map(|ended| Receipt {
+                id: ByteBuf::from(ended.id.as_slice()),
+                status: match ended.code {
+                    Some(_) => ReceiptStatus::Refused,
+                    None => ReceiptStatus::Delivered,
+                },
+                at: ended.at,
+                code: ended.code.clone(),
+            })
+            .collect();
+        let receipts = Receipts {
+            by: by.to_string(),
+            items,
+        };
+        let stub = internal::agent(&self.env, object)?;
+        match wire::call::<()>(&stub, "/receipts", &receipts).await {
+            // A sender that was deleted meanwhile needs no receipts.
+            Err(error) if error.status == 410 => Ok(()),
+            outcome => outcome,
+        }
+    }
+}
+
+fn by_sender(ended: &[Ended]) -> BTreeMap<(String, bool), Vec<&Ended>> {
+    let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for one in ended {
+        groups
+            .entry((one.object.clone(), one.by_peer))
+            .or_default()
+            .push(one);
+    }
+    groups
+}
