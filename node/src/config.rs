@@ -1,6 +1,7 @@
 //! What the deployment says about itself: variables and secrets.
 
 use entente_lexicon::{Host, TrustLevel};
+use entente_trust::crypto::rest::{BadMasterKey, MasterKey};
 use worker::Env;
 
 use crate::error::ApiError;
@@ -13,7 +14,12 @@ pub enum Problem {
         "the secret ENCRYPTION_MASTER_KEY is not set: set the key this network was initialised with, or 32 fresh random bytes (base64url or hex) for a new network"
     )]
     MasterKeyMissing,
-    /// `ENCRYPTION_MASTER_KEY` is malformed, or not the one the keys were sealed under.
+    /// `ENCRYPTION_MASTER_KEY` is no key.
+    #[error(
+        "the secret ENCRYPTION_MASTER_KEY is malformed: it is 32 random bytes in base64url or hex (openssl rand -hex 32)"
+    )]
+    MasterKeyMalformed,
+    /// `ENCRYPTION_MASTER_KEY` is not the one that the keys were sealed under.
     #[error(
         "the secret ENCRYPTION_MASTER_KEY is not the key this network was initialised with: set that one; keys are never made anew"
     )]
@@ -21,6 +27,16 @@ pub enum Problem {
     /// `POST /admin/init` has not been called.
     #[error("this network has no identity yet: call POST /admin/init with the admin key")]
     NotInitialised,
+    /// `NETWORK_HOST` is not the host that the identity names.
+    #[error(
+        "the variable NETWORK_HOST is not the host this network was initialised with: peers and addresses name that one, so set it back"
+    )]
+    HostChanged,
+    /// The directory lists a DID whose keys the relay no longer has.
+    #[error(
+        "the directory lists this network but the relay has lost its keys: restore the Durable Objects' storage, or start a new network with an empty database"
+    )]
+    IdentityLost,
     /// `ADMIN_API_KEY` is absent or too short.
     #[error("the secret ADMIN_API_KEY is not set or shorter than 16 characters")]
     AdminKeyMissing,
@@ -35,7 +51,9 @@ impl Problem {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::MasterKeyMissing => "MASTER_KEY_MISSING",
-            Self::MasterKeyWrong => "MASTER_KEY_WRONG",
+            Self::MasterKeyMalformed | Self::MasterKeyWrong => "MASTER_KEY_WRONG",
+            Self::HostChanged => "HOST_CHANGED",
+            Self::IdentityLost => "IDENTITY_LOST",
             Self::NotInitialised => "NOT_INITIALISED",
             Self::AdminKeyMissing => "ADMIN_KEY_MISSING",
             Self::Variable(_) => "CONFIG_INVALID",
@@ -130,6 +148,18 @@ impl Config {
         let scheme = if self.is_dev(host) { "ws" } else { "wss" };
         format!("{scheme}://{host}")
     }
+
+    /// Returns what the network's document depends on; another value means that it is stale.
+    #[must_use]
+    pub fn document_key(&self) -> String {
+        let (version, level) = (env!("CARGO_PKG_VERSION"), self.trust_level);
+        let schemes = if self.is_dev(&self.host) {
+            "dev"
+        } else {
+            "tls"
+        };
+        format!("{version} {level} {schemes} {} {}", self.host, self.name)
+    }
 }
 
 fn is_loopback(host: &Host) -> bool {
@@ -142,4 +172,77 @@ pub fn variable(env: &Env, name: &str) -> String {
     env.var(name)
         .map(|value| value.to_string())
         .unwrap_or_default()
+}
+
+/// Reads the secret that seals every private key.
+///
+/// # Errors
+/// [`Problem::MasterKeyMissing`] or [`Problem::MasterKeyMalformed`].
+pub fn master_key(env: &Env) -> Result<MasterKey, Problem> {
+    let text = variable(env, "ENCRYPTION_MASTER_KEY");
+    if text.is_empty() {
+        return Err(Problem::MasterKeyMissing);
+    }
+    MasterKey::parse(&text).map_err(|BadMasterKey| Problem::MasterKeyMalformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_dev(dev: &str) -> Result<Config, Problem> {
+        Config::from_texts("network.example.com", "", "", dev)
+    }
+
+    #[test]
+    fn production_reaches_everything_over_https() {
+        let config = with_dev("").unwrap();
+        let peer = Host::parse("localhost:8702").unwrap();
+        assert_eq!(config.origin(&peer), "https://localhost:8702");
+        assert_eq!(config.socket_origin(&peer), "wss://localhost:8702");
+        assert_eq!(config.trust_level, TrustLevel::Allowlist);
+        assert_eq!(config.name, "network.example.com");
+    }
+
+    #[test]
+    fn exactly_the_listed_loopback_hosts_are_reached_over_http() {
+        let config = with_dev("localhost:8701, localhost:8702").unwrap();
+        let [listed, other] = ["localhost:8702", "localhost:8703"].map(|h| Host::parse(h).unwrap());
+        assert_eq!(config.origin(&listed), "http://localhost:8702");
+        assert_eq!(config.socket_origin(&listed), "ws://localhost:8702");
+        assert_eq!(config.origin(&other), "https://localhost:8703");
+    }
+
+    #[test]
+    fn only_loopback_hosts_with_a_port_may_be_listed() {
+        for bad in [
+            "example.com:80",
+            "localhost",
+            "127.0.0.1:80",
+            "x,,y",
+            "localhost:1;",
+        ] {
+            assert_eq!(
+                with_dev(bad),
+                Err(Problem::Variable("DEV_PEER_HOSTS")),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_malformed_variable_is_named() {
+        let host = "a.example";
+        for (texts, name) in [
+            (("", "n", ""), "NETWORK_HOST"),
+            (("https://a.example", "n", ""), "NETWORK_HOST"),
+            ((host, "a\nb", ""), "NETWORK_NAME"),
+            ((host, "n", "closed"), "TRUST_LEVEL"),
+        ] {
+            assert_eq!(
+                Config::from_texts(texts.0, texts.1, texts.2, ""),
+                Err(Problem::Variable(name))
+            );
+        }
+    }
 }

@@ -11,6 +11,7 @@ use wasm_bindgen::JsValue;
 use worker::{Env, Headers, Method, Request, RequestInit, Response, Stub};
 
 use crate::error::{ApiError, REQUEST_ID};
+use crate::shapes::{Events, Nothing};
 
 /// The binding of the relay's namespace.
 pub const RELAY: &str = "RELAY";
@@ -26,6 +27,7 @@ pub const FROM: &str = "x-entente-from";
 /// The header by which a dialling network names its host.
 pub const FROM_HOST: &str = "x-entente-host";
 
+const INTERNAL_PREFIX: &str = "x-entente-";
 const ORIGIN: &str = "http://object";
 const RELAY_NAME: &str = "relay";
 
@@ -175,10 +177,11 @@ pub async fn post_bytes(
     send(stub, Method::Post, path, body, request).await
 }
 
-/// Passes a client's request on to an object under another path, body and all.
+/// Passes a client's request on to an object under another path.
 ///
-/// The headers are the client's; `set` replaces or, with `None`, removes some of them. The
-/// answer is returned as it is, so that it may be a WebSocket upgrade.
+/// The headers are the client's, except for its key and for what only the Worker may say
+/// (`x-entente-…`); `set` adds to them. The answer is returned as it is, so that it may be a
+/// WebSocket upgrade.
 ///
 /// # Errors
 /// If the object cannot be reached.
@@ -186,22 +189,22 @@ pub async fn forward(
     stub: &Stub,
     request: &Request,
     path: &str,
-    set: &[(&str, Option<&str>)],
+    set: &[(&str, &str)],
+    body: Option<&[u8]>,
 ) -> Result<Response, ApiError> {
     let headers = Headers::new();
     for (name, value) in request.headers().entries() {
-        headers.set(&name, &value)?;
+        if name != "authorization" && !name.starts_with(INTERNAL_PREFIX) {
+            headers.append(&name, &value)?;
+        }
     }
     for (name, value) in set {
-        match value {
-            Some(value) => headers.set(name, value)?,
-            None => headers.delete(name)?,
-        }
+        headers.set(name, value)?;
     }
     let mut init = RequestInit::new();
     init.with_method(request.method()).with_headers(headers);
-    if let Some(body) = request.inner().body() {
-        init.with_body(Some(body.into()));
+    if let Some(bytes) = body {
+        init.with_body(Some(js_sys::Uint8Array::from(bytes).into()));
     }
     let inner = Request::new_with_init(&format!("{ORIGIN}{path}"), &init)?;
     Ok(stub.fetch_with_request(inner).await?)
@@ -212,8 +215,10 @@ pub async fn forward(
 /// # Errors
 /// As [`post`].
 pub async fn report(env: &Env, events: &[NewEvent]) -> Result<(), ApiError> {
-    let body = serde_json::json!({ "events": events });
-    let _: serde_json::Value = post(&relay(env)?, "/events", &body, &new_request_id()).await?;
+    let body = Events {
+        events: events.to_vec(),
+    };
+    let Nothing {} = post(&relay(env)?, "/events", &body, &new_request_id()).await?;
     Ok(())
 }
 

@@ -158,3 +158,9 @@ pub struct LinkStates {
 /// An empty JSON object, where there is nothing to say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nothing {}
+
+/// The header by which the Worker tells the relay that an admin looks.
+pub const VIEWER: &str = "x-entente-viewer";
+
+/// `GET /peers` of the relay's object answers `api::PublicPeers`.
+pub const PEERS_PATH: &str = "/peers";

@@ -525,6 +525,26 @@ pub struct NewEvent {
     pub latency_ms: Option<u64>,
 }
 
+/// `POST /admin/init`: who this network is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkIdentity {
+    /// Its DID.
+    pub did: String,
+    /// Its host.
+    pub host: String,
+    /// Its name.
+    pub name: String,
+    /// Its signing key's fingerprint, for admins of peers to compare by voice.
+    pub fingerprint: String,
+}
+
+/// `POST /agents/:name/token`: the new token, shown this once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewToken {
+    /// The token.
+    pub token: String,
+}
+
 /// `GET /health`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {

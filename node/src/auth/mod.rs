@@ -1,1 +1,5 @@
-//! Who may call what.
+//! Who may call what. Start at [`table`]: a route that is not in it does not exist, and one that
+//! does not name its callers cannot be written.
+
+pub mod gate;
+pub mod table;

@@ -1,49 +1,16 @@
-//! The `Relay` object.
-#![expect(
-    missing_docs,
-    reason = "the durable_object macro writes methods without documentation"
-)]
+//! The `Relay` object, one per network: identity, event sequence, firehose, first contact, sweep.
+//!
+//! Start at [`object`], which lists what it answers; [`anonymous`], [`limits`] and [`presence`]
+//! are pure.
 
-use worker::{
-    DurableObject, Env, Error, Request, Response, Result, State, WebSocket,
-    WebSocketIncomingMessage, durable_object,
-};
+pub mod anonymous;
+mod core;
+mod events;
+mod firehose;
+mod identity;
+pub mod limits;
+mod object;
+pub mod presence;
+mod store;
 
-use crate::error::ApiError;
-use crate::internal::request_id;
-
-/// One relay.
-#[durable_object]
-pub struct Relay {
-    _state: State,
-    _env: Env,
-}
-
-impl DurableObject for Relay {
-    fn new(state: State, env: Env) -> Self {
-        Self {
-            _state: state,
-            _env: env,
-        }
-    }
-
-    async fn fetch(&self, request: Request) -> Result<Response> {
-        ApiError::new(501, "NOT_IMPLEMENTED", "not yet").respond(&request_id(&request))
-    }
-
-    async fn alarm(&self) -> Result<Response> {
-        Response::empty()
-    }
-
-    async fn websocket_message(&self, _: WebSocket, _: WebSocketIncomingMessage) -> Result<()> {
-        Ok(())
-    }
-
-    async fn websocket_close(&self, _: WebSocket, _: usize, _: String, _: bool) -> Result<()> {
-        Ok(())
-    }
-
-    async fn websocket_error(&self, _: WebSocket, _: Error) -> Result<()> {
-        Ok(())
-    }
-}
+pub use object::Relay;

@@ -1,15 +1,103 @@
 //! Every route of the HTTP API, dispatched by the access table.
 
+mod agents;
+pub(crate) mod body;
+mod call;
+mod dashboard;
+mod discovery;
+mod federation;
+mod health;
+mod mail;
+mod network;
+mod peers;
+mod reply;
+
 use worker::{Env, Request, Response};
 
-use crate::error::ApiError;
+use crate::auth::gate::admit;
+use crate::auth::table::{Access, Entry, Found, Route, look_up};
+use crate::error::{ApiError, answer};
 use crate::internal::request_id;
+use call::Call;
 
 /// Answers one request.
 ///
 /// # Errors
 /// If the platform cannot build a response.
-pub async fn handle(request: Request, _env: Env) -> worker::Result<Response> {
+pub async fn handle(request: Request, env: Env) -> worker::Result<Response> {
     let id = request_id(&request);
-    ApiError::not_found("NOT_FOUND", "There is no such route.").respond(&id)
+    let found = look_up(request.method().as_ref(), &request.path());
+    let public = matches!(&found, Found::Route(entry, _) if entry.access == Access::Public);
+    let result = if request.method() == worker::Method::Options {
+        reply::preflight(&request)
+    } else {
+        dispatch(request, env, found, &id).await
+    };
+    reply::finish(answer(result, &id)?, &id, public)
+}
+
+async fn dispatch(
+    request: Request,
+    env: Env,
+    found: Found,
+    id: &str,
+) -> Result<Response, ApiError> {
+    let (entry, parameters) = match found {
+        Found::Route(entry, parameters) => (entry, parameters),
+        Found::OtherMethods(methods) => {
+            admit(&request, &env, Access::Admin, None).await?;
+            return Err(ApiError::new(
+                405,
+                "METHOD_NOT_ALLOWED",
+                format!("This path answers {} only.", methods.join(", ")),
+            ));
+        }
+        Found::Nothing => {
+            admit(&request, &env, Access::Admin, None).await?;
+            return Err(ApiError::not_found("NOT_FOUND", "There is no such route."));
+        }
+    };
+    let name = parameters.first().map(String::as_str);
+    let caller = admit(&request, &env, entry.access, name).await?;
+    let call = Call {
+        request,
+        env,
+        id: id.to_owned(),
+        caller,
+        parameters,
+    };
+    serve(call, entry).await
+}
+
+async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
+    match entry.route {
+        Route::Home => dashboard::home(&call),
+        Route::Dashboard => dashboard::file(&call).await,
+        Route::Health => health::show(&call).await,
+        Route::NetworkDocument => discovery::network_document(&call).await,
+        Route::NetworkDid => discovery::network_did(&call).await,
+        Route::AgentCard => discovery::agent_card(&call).await,
+        Route::AgentDid => discovery::agent_did(&call).await,
+        Route::PublicPeers => peers::public(&call).await,
+        Route::Firehose => network::firehose(&call).await,
+        Route::Federation => federation::upgrade(&call).await,
+        Route::Init => network::init(&call).await,
+        Route::AdminTicket => network::ticket(&call).await,
+        Route::CreateAgent => agents::create(call).await,
+        Route::ListAgents => agents::list(&call).await,
+        Route::ShowAgent => agents::show(&call).await,
+        Route::DeleteAgent => agents::delete(&call).await,
+        Route::RotateToken => agents::rotate_token(&call).await,
+        Route::SendMessage
+        | Route::ListMessages
+        | Route::ShowMessage
+        | Route::Inbox
+        | Route::AgentTicket
+        | Route::AgentSocket => mail::forward(call, entry.route).await,
+        Route::AddPeer => peers::add(call).await,
+        Route::ListPeers => peers::list(&call).await,
+        Route::ShowPeer => peers::show(&call).await,
+        Route::ChangePeer => peers::change(call).await,
+        Route::RemovePeer => peers::remove(&call).await,
+    }
 }

@@ -17,8 +17,6 @@ pub struct NetworkRow {
     pub host: Host,
     /// The public id of the master key that sealed its keys.
     pub master_key_id: String,
-    /// What its document was built for.
-    pub built_for: String,
 }
 
 /// The exact bytes that discovery serves.
@@ -30,6 +28,8 @@ pub struct DocumentRow {
     pub document_hash: String,
     /// `/.well-known/did.json`.
     pub did_document: String,
+    /// What they were built for.
+    pub built_for: String,
 }
 
 impl Directory {
@@ -38,11 +38,8 @@ impl Directory {
     /// # Errors
     /// If D1 fails, as everywhere here.
     pub async fn network(&self) -> Result<Option<NetworkRow>, ApiError> {
-        self.first(
-            "SELECT did, host, master_key_id, built_for FROM network_identity",
-            &[],
-        )
-        .await
+        self.first("SELECT did, host, master_key_id FROM network_identity", &[])
+            .await
     }
 
     /// Reads what discovery serves.
@@ -51,7 +48,7 @@ impl Directory {
     /// If D1 fails.
     pub async fn documents(&self) -> Result<Option<DocumentRow>, ApiError> {
         self.first(
-            "SELECT document, document_hash, did_document FROM network_identity",
+            "SELECT document, document_hash, did_document, built_for FROM network_identity",
             &[],
         )
         .await

@@ -201,14 +201,13 @@ impl Directory {
         Ok(changes == 1)
     }
 
-    /// Ends the removal of a peer, unless it was added again meanwhile.
+    /// Ends the removal of a peer. Returns `false` if it was added again meanwhile.
     ///
     /// # Errors
     /// If D1 fails.
-    pub async fn finish_removal(&self, did: &Did) -> Result<(), ApiError> {
+    pub async fn finish_removal(&self, did: &Did) -> Result<bool, ApiError> {
         let sql = "DELETE FROM peers WHERE did = ?1 AND status = 'closing'";
-        self.run(sql, &[did.as_str().into()]).await?;
-        Ok(())
+        Ok(self.run(sql, &[did.as_str().into()]).await? == 1)
     }
 
     /// Lists removals and policies that something kept from their links before `since`.

@@ -1,0 +1,325 @@
+//! The access table: every route, and who may call it. Pure.
+
+use Access::{Admin, AdminOrAgent, AgentMail, AgentSocket, Public};
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone.
+    Public,
+    /// The admin key.
+    Admin,
+    /// The admin key, or the token of the agent that the path names.
+    AdminOrAgent,
+    /// The token of the agent that the path names; the admin key only where that agent has
+    /// `adminRead`, and then it is audited.
+    AgentMail,
+    /// As [`Access::AgentMail`]; or nobody yet, where the subprotocol carries a ticket that the
+    /// agent's object will judge.
+    AgentSocket,
+}
+
+/// What a route does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the table says which path each one is")]
+pub enum Route {
+    Home,
+    Health,
+    Dashboard,
+    NetworkDocument,
+    NetworkDid,
+    AgentCard,
+    PublicPeers,
+    Firehose,
+    Federation,
+    AgentDid,
+    Init,
+    AdminTicket,
+    CreateAgent,
+    ListAgents,
+    ShowAgent,
+    DeleteAgent,
+    RotateToken,
+    SendMessage,
+    ListMessages,
+    ShowMessage,
+    Inbox,
+    AgentTicket,
+    AgentSocket,
+    AddPeer,
+    ListPeers,
+    ShowPeer,
+    ChangePeer,
+    RemovePeer,
+}
+
+/// One line of the table. In a path, `:x` stands for one segment and `*` for any rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The method.
+    pub method: &'static str,
+    /// The path.
+    pub path: &'static str,
+    /// Who may call it.
+    pub access: Access,
+    /// What it does.
+    pub route: Route,
+}
+
+const fn entry(method: &'static str, path: &'static str, access: Access, route: Route) -> Entry {
+    Entry {
+        method,
+        path,
+        access,
+        route,
+    }
+}
+
+/// Every route there is.
+pub const TABLE: &[Entry] = &[
+    entry("GET", "/", Public, Route::Home),
+    entry("GET", "/health", Public, Route::Health),
+    entry("GET", "/dashboard", Public, Route::Dashboard),
+    entry("GET", "/dashboard/*", Public, Route::Dashboard),
+    entry(
+        "GET",
+        "/.well-known/agent-network.json",
+        Public,
+        Route::NetworkDocument,
+    ),
+    entry("GET", "/.well-known/did.json", Public, Route::NetworkDid),
+    entry("GET", "/relay/agents/:agent", Public, Route::AgentCard),
+    entry("GET", "/relay/peers", Public, Route::PublicPeers),
+    entry("GET", "/relay/firehose", Public, Route::Firehose),
+    entry("GET", "/relay/federation", Public, Route::Federation),
+    entry("GET", "/agents/:name/did.json", Public, Route::AgentDid),
+    entry("POST", "/admin/init", Admin, Route::Init),
+    entry("POST", "/admin/ticket", Admin, Route::AdminTicket),
+    entry("POST", "/agents/create", Admin, Route::CreateAgent),
+    entry("POST", "/agents", Admin, Route::CreateAgent),
+    entry("GET", "/agents", Admin, Route::ListAgents),
+    entry("GET", "/agents/:name", AdminOrAgent, Route::ShowAgent),
+    entry("DELETE", "/agents/:name", Admin, Route::DeleteAgent),
+    entry(
+        "POST",
+        "/agents/:name/token",
+        AdminOrAgent,
+        Route::RotateToken,
+    ),
+    entry(
+        "POST",
+        "/agents/:name/messages",
+        AgentMail,
+        Route::SendMessage,
+    ),
+    entry(
+        "GET",
+        "/agents/:name/messages",
+        AgentMail,
+        Route::ListMessages,
+    ),
+    entry(
+        "GET",
+        "/agents/:name/messages/:id",
+        AgentMail,
+        Route::ShowMessage,
+    ),
+    entry("GET", "/agents/:name/inbox", AgentMail, Route::Inbox),
+    entry(
+        "POST",
+        "/agents/:name/ticket",
+        AgentMail,
+        Route::AgentTicket,
+    ),
+    entry("GET", "/agents/:name/ws", AgentSocket, Route::AgentSocket),
+    entry("POST", "/admin/federation/peers", Admin, Route::AddPeer),
+    entry("GET", "/admin/federation/peers", Admin, Route::ListPeers),
+    entry(
+        "GET",
+        "/admin/federation/peers/:did",
+        Admin,
+        Route::ShowPeer,
+    ),
+    entry(
+        "PATCH",
+        "/admin/federation/peers/:did",
+        Admin,
+        Route::ChangePeer,
+    ),
+    entry(
+        "DELETE",
+        "/admin/federation/peers/:did",
+        Admin,
+        Route::RemovePeer,
+    ),
+];
+
+/// What the table says of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A route, with what stood in place of its `:x`, decoded, in order.
+    Route(Entry, Vec<String>),
+    /// The path exists, but not with this method; these it has.
+    OtherMethods(Vec<&'static str>),
+    /// There is no such path.
+    Nothing,
+}
+
+/// Looks a request up. `HEAD` is answered as `GET`; the first line that fits wins.
+#[must_use]
+pub fn look_up(method: &str, path: &str) -> Found {
+    let method = if method == "HEAD" { "GET" } else { method };
+    let mut others = Vec::new();
+    for entry in TABLE {
+        let Some(parameters) = fit(entry.path, path) else {
+            continue;
+        };
+        if entry.method == method {
+            return Found::Route(*entry, parameters);
+        }
+        others.push(entry.method);
+    }
+    if others.is_empty() {
+        Found::Nothing
+    } else {
+        others.dedup();
+        Found::OtherMethods(others)
+    }
+}
+
+fn fit(pattern: &str, path: &str) -> Option<Vec<String>> {
+    let mut parameters = Vec::new();
+    let mut segments = path.split('/');
+    for expected in pattern.split('/') {
+        if expected == "*" {
+            return Some(parameters);
+        }
+        let segment = segments.next()?;
+        if expected.starts_with(':') {
+            let decoded = decode(segment).filter(|text| !text.is_empty())?;
+            parameters.push(decoded);
+        } else if expected != segment {
+            return None;
+        }
+    }
+    segments.next().is_none().then_some(parameters)
+}
+
+/// Decodes `%xx`; `None` if that is malformed or not UTF-8.
+fn decode(segment: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let high = char::from(rest.next()?).to_digit(16)?;
+            let low = char::from(rest.next()?).to_digit(16)?;
+            bytes.push(u8::try_from(high * 16 + low).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(method: &str, path: &str) -> Option<(Route, Access, Vec<String>)> {
+        match look_up(method, path) {
+            Found::Route(entry, parameters) => Some((entry.route, entry.access, parameters)),
+            Found::OtherMethods(_) | Found::Nothing => None,
+        }
+    }
+
+    #[test]
+    fn only_the_routes_named_public_are_public() {
+        let public: Vec<&str> = TABLE
+            .iter()
+            .filter(|entry| entry.access == Public)
+            .map(|entry| entry.path)
+            .collect();
+        assert_eq!(
+            public,
+            [
+                "/",
+                "/health",
+                "/dashboard",
+                "/dashboard/*",
+                "/.well-known/agent-network.json",
+                "/.well-known/did.json",
+                "/relay/agents/:agent",
+                "/relay/peers",
+                "/relay/firehose",
+                "/relay/federation",
+                "/agents/:name/did.json",
+            ]
+        );
+        assert!(
+            TABLE
+                .iter()
+                .filter(|entry| entry.access == Public)
+                .all(|entry| entry.method == "GET")
+        );
+    }
+
+    #[test]
+    fn everything_under_admin_needs_the_admin() {
+        for entry in TABLE.iter().filter(|e| e.path.starts_with("/admin")) {
+            assert_eq!(entry.access, Admin, "{}", entry.path);
+        }
+    }
+
+    #[test]
+    fn every_route_that_shows_mail_is_an_agents_own() {
+        for path in ["/messages", "/messages/x", "/inbox", "/ticket"] {
+            for method in ["GET", "POST"] {
+                if let Some((_, access, _)) = route(method, &format!("/agents/alice{path}")) {
+                    assert_eq!(access, AgentMail, "{method} {path}");
+                }
+            }
+        }
+        assert_eq!(route("GET", "/agents/a/ws").unwrap().1, AgentSocket);
+    }
+
+    #[test]
+    fn parameters_are_decoded_and_never_empty() {
+        let did = "/admin/federation/peers/did%3acf%3Aabc";
+        assert_eq!(route("GET", did).unwrap().2, ["did:cf:abc"]);
+        assert_eq!(route("GET", "/agents/"), None);
+        assert_eq!(route("GET", "/agents/%zz"), None);
+        assert_eq!(route("GET", "/agents/%ff"), None);
+        assert_eq!(route("GET", "/agents/%f"), None);
+    }
+
+    #[test]
+    fn creating_is_no_name_of_an_agent() {
+        assert_eq!(
+            route("POST", "/agents/create").unwrap().0,
+            Route::CreateAgent
+        );
+        assert_eq!(route("POST", "/agents").unwrap().0, Route::CreateAgent);
+        assert_eq!(
+            look_up("PUT", "/agents/create"),
+            Found::OtherMethods(vec!["POST", "GET", "DELETE"])
+        );
+    }
+
+    #[test]
+    fn what_is_not_listed_is_not_there() {
+        for path in [
+            "/admin",
+            "/agents/a/b",
+            "/relay",
+            "//",
+            "/health/",
+            "/x",
+            "",
+        ] {
+            assert_eq!(look_up("GET", path), Found::Nothing, "{path}");
+        }
+        assert_eq!(look_up("POST", "/health"), Found::OtherMethods(vec!["GET"]));
+        assert_eq!(route("HEAD", "/health").unwrap().0, Route::Health);
+        assert!(route("GET", "/dashboard/pkg/app.wasm").is_some());
+    }
+}

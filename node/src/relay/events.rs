@@ -1,0 +1,124 @@
+//! The sequence of events: numbered, stored, then shown.
+
+use std::rc::Rc;
+
+use entente_lexicon::api::{Event, FirehoseFrame, NewEvent};
+use worker::WebSocket;
+
+use crate::error::ApiError;
+use crate::relay::core::{Core, Live};
+use crate::relay::firehose::{ADMIN, OBSERVER, send};
+
+/// Events of one call; the callers batch by fewer.
+const MAX_BATCH: usize = 1_000;
+
+impl Core {
+    /// Numbers, stores and shows a batch of events.
+    pub(super) fn take_events(self: &Rc<Self>, news: Vec<NewEvent>) -> Result<(), ApiError> {
+        if news.len() > MAX_BATCH {
+            return Err(ApiError::internal("too many events at once"));
+        }
+        if news.is_empty() {
+            return Ok(());
+        }
+        let directory_changed = self.with_live(|live| {
+            let events = number(live.newest, news);
+            let host = live.stored.host.clone();
+            let changes: Vec<_> = events
+                .iter()
+                .map(|event| live.presence.note(event, &host))
+                .collect();
+            if let Err(error) = self.store.append(&events, &changes) {
+                // Memory ran ahead of what is stored: read it again next time.
+                live.presence = self.store.presence()?;
+                return Err(error);
+            }
+            live.newest = events.last().map_or(live.newest, |event| event.seq);
+            self.show(live, &events)?;
+            Ok(changes.iter().any(|changed| changed.directory))
+        })?;
+        if directory_changed {
+            self.listed.replace(None);
+        }
+        self.schedule_status();
+        Ok(())
+    }
+
+    fn show(&self, live: &Live, events: &[Event]) -> Result<(), ApiError> {
+        let admins = self.state.get_websockets_with_tag(ADMIN);
+        let observers = self.state.get_websockets_with_tag(OBSERVER);
+        for event in events {
+            if !admins.is_empty() {
+                to_all(&admins, &frame(live, event.clone())?);
+            }
+            if !observers.is_empty() {
+                to_all(&observers, &frame(live, live.anonymiser.event(event))?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes an event's frame.
+pub(super) fn frame(live: &Live, event: Event) -> Result<String, ApiError> {
+    let cursor = cursor(&live.epoch, event.seq);
+    Ok(serde_json::to_string(&FirehoseFrame::Event {
+        cursor,
+        event,
+    })?)
+}
+
+/// Writes the cursor after an event.
+pub(super) fn cursor(epoch: &str, seq: u64) -> String {
+    format!("{epoch}.{seq}")
+}
+
+/// Reads a cursor: its epoch and the number of the last event seen.
+pub(super) fn parse_cursor(text: &str) -> Option<(&str, u64)> {
+    let (epoch, seq) = text.split_once('.')?;
+    Some((epoch, seq.parse().ok()?))
+}
+
+fn to_all(sockets: &[WebSocket], text: &str) {
+    for socket in sockets {
+        send(socket, text);
+    }
+}
+
+fn number(newest: u64, news: Vec<NewEvent>) -> Vec<Event> {
+    news.into_iter()
+        .zip(newest.saturating_add(1)..)
+        .map(|(new, seq)| Event {
+            seq,
+            kind: new.kind,
+            at: new.at,
+            from: new.from,
+            to: new.to,
+            message: new.message,
+            peer: new.peer,
+            code: new.code,
+            label: new.label,
+            latency_ms: new.latency_ms,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_go_on_where_they_stopped() {
+        let events = number(7, vec![NewEvent::default(), NewEvent::default()]);
+        let numbers: Vec<u64> = events.iter().map(|event| event.seq).collect();
+        assert_eq!(numbers, [8, 9]);
+    }
+
+    #[test]
+    fn a_cursor_reads_back_and_nonsense_does_not() {
+        assert_eq!(parse_cursor(&cursor("ab12", 42)), Some(("ab12", 42)));
+        for bad in ["", "ab12", "ab12.", "ab12.-1", ".x"] {
+            assert_eq!(parse_cursor(bad), None, "{bad}");
+        }
+    }
+}

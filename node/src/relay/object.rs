@@ -1,0 +1,178 @@
+//! The `Relay` object: what it answers, and its alarm.
+#![expect(
+    missing_docs,
+    reason = "the durable_object macro writes methods without documentation"
+)]
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use entente_lexicon::api::PublicPeers;
+use serde::de::DeserializeOwned;
+use worker::{
+    DurableObject, Env, Error, Method, Request, Response, State, WebSocket,
+    WebSocketIncomingMessage, WebSocketRequestResponsePair, console_error, durable_object,
+};
+
+use crate::error::{ApiError, answer};
+use crate::internal::{new_request_id, now, request_id};
+use crate::lifecycle::{self, INTERRUPTED_MS};
+use crate::relay::core::Core;
+use crate::shapes::{CardPaper, Events, FirstContact, InitRelay, Nothing};
+
+/// What a viewer may send to see whether the socket is alive; answered without waking the object.
+const PING: &str = "ping";
+const PONG: &str = "pong";
+/// How long after a request the sweep looks whether it was interrupted.
+const SWEEP_DELAY_MS: u64 = INTERRUPTED_MS + 5_000;
+
+/// The relay of a network.
+#[durable_object]
+pub struct Relay {
+    core: Rc<Core>,
+}
+
+impl DurableObject for Relay {
+    fn new(state: State, env: Env) -> Self {
+        if let Ok(pair) = WebSocketRequestResponsePair::new(PING, PONG) {
+            state.set_websocket_auto_response(&pair);
+        }
+        Self {
+            core: Core::new(state, env),
+        }
+    }
+
+    async fn fetch(&self, request: Request) -> worker::Result<Response> {
+        let id = request_id(&request);
+        answer(self.core.handle(request).await, &id)
+    }
+
+    /// Never fails: an alarm that does is tried six times and then never again.
+    async fn alarm(&self) -> worker::Result<Response> {
+        if let Err(error) = self.core.sweep().await {
+            console_error!("sweep: {error}");
+        }
+        Response::empty()
+    }
+
+    /// Viewers have nothing to say.
+    async fn websocket_message(
+        &self,
+        _socket: WebSocket,
+        _message: WebSocketIncomingMessage,
+    ) -> worker::Result<()> {
+        Ok(())
+    }
+
+    async fn websocket_close(
+        &self,
+        socket: WebSocket,
+        _code: usize,
+        _reason: String,
+        _was_clean: bool,
+    ) -> worker::Result<()> {
+        // It may be closed on both sides already.
+        let _ = socket.close(Some(1000), Some("bye"));
+        Ok(())
+    }
+
+    async fn websocket_error(&self, _socket: WebSocket, _error: Error) -> worker::Result<()> {
+        Ok(())
+    }
+}
+
+impl Core {
+    async fn handle(self: &Rc<Self>, mut request: Request) -> Result<Response, ApiError> {
+        let path = request.path();
+        match (request.method(), path.as_str()) {
+            (Method::Post, "/init") => {
+                let init: InitRelay = read(&mut request).await?;
+                let identity = self.init(&init)?;
+                self.arm_sweep().await?;
+                self.schedule_status();
+                Ok(Response::from_json(&identity)?)
+            }
+            (Method::Get, "/identity") => Ok(Response::from_json(&self.identity()?)?),
+            (Method::Post, "/countersign") => {
+                let paper: CardPaper = read(&mut request).await?;
+                Ok(Response::from_json(&self.countersign(paper)?)?)
+            }
+            (Method::Post, "/events") => {
+                let Events { events } = read(&mut request).await?;
+                self.take_events(events)?;
+                nothing()
+            }
+            (Method::Post, "/status-changed") => {
+                self.listed.replace(None);
+                self.schedule_status();
+                nothing()
+            }
+            (Method::Post, "/sweep") => {
+                self.arm_sweep().await?;
+                nothing()
+            }
+            (Method::Post, "/first-contact") => {
+                let contact: FirstContact = read(&mut request).await?;
+                self.first_contact(&contact)?;
+                nothing()
+            }
+            (Method::Post, "/ticket") => {
+                self.with_live(|_| Ok(()))?;
+                Ok(Response::from_json(&self.make_ticket()?)?)
+            }
+            (Method::Get, "/firehose") => self.open_firehose(&request).await,
+            (Method::Get, "/peers") => {
+                let peers = self.peers().await?;
+                Ok(Response::from_json(&PublicPeers { peers })?)
+            }
+            (method, path) => Err(ApiError::internal(format!("relay: {method:?} {path}"))),
+        }
+    }
+
+    fn first_contact(&self, contact: &FirstContact) -> Result<(), ApiError> {
+        if self.limits.borrow_mut().admit(&contact.host, now()) {
+            Ok(())
+        } else {
+            Err(ApiError::new(
+                429,
+                "RATE_LIMITED",
+                "Too many networks ask to peer in this minute: try again in the next.",
+            ))
+        }
+    }
+
+    /// Sets the alarm for the sweep, unless one is due already.
+    async fn arm_sweep(&self) -> Result<(), ApiError> {
+        self.sweep_until.set(now().after(SWEEP_DELAY_MS));
+        let storage = self.db.storage();
+        if storage.get_alarm().await?.is_none() {
+            storage
+                .set_alarm(Duration::from_millis(SWEEP_DELAY_MS))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Settles what was interrupted; armed again first, so that a crash here changes nothing.
+    async fn sweep(&self) -> Result<(), ApiError> {
+        let storage = self.db.storage();
+        storage
+            .set_alarm(Duration::from_millis(SWEEP_DELAY_MS))
+            .await?;
+        let left = lifecycle::sweep(&self.env, &new_request_id()).await?;
+        // A request that armed it while this sweep ran has yet to write its row.
+        if !left && now() >= self.sweep_until.get() {
+            storage.delete_alarm().await?;
+        }
+        Ok(())
+    }
+}
+
+async fn read<T: DeserializeOwned>(request: &mut Request) -> Result<T, ApiError> {
+    let bytes = request.bytes().await?;
+    Ok(serde_json::from_slice(&bytes)?)
+}
+
+fn nothing() -> Result<Response, ApiError> {
+    Ok(Response::from_json(&Nothing {})?)
+}

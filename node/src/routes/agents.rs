@@ -1,0 +1,236 @@
+//! Agents: birth, listing, death, tokens.
+
+use entente_lexicon::api::{AgentCreated, AgentList, CreateAgent, NewEvent, NewToken};
+use entente_lexicon::{Address, AgentName, Did, Host};
+use entente_trust::crypto::token::Token;
+use serde_json::Value;
+use worker::{Env, Response};
+
+use crate::auth::gate::{TOKEN_PREFIX, token_key};
+use crate::error::ApiError;
+use crate::internal::{self, now, rng};
+use crate::lifecycle::bury;
+use crate::routes::call::{Call, Ready, unknown_agent};
+use crate::routes::{body, reply};
+use crate::shapes::{AgentInit, CardPaper, InitAgent, Nothing};
+use crate::store::agents::NewAgent;
+
+/// The longest name of a model.
+const MAX_MODEL_CHARS: usize = 200;
+
+/// `POST /agents/create`: makes an agent; the answer shows its token this once.
+pub(super) async fn create(mut call: Call) -> Result<Response, ApiError> {
+    let ready = call.ready().await?;
+    let wish: CreateAgent = body::json(&mut call.request).await?;
+    let (name, admin_read) = check(&wish)?;
+    let token = Token::generate(&mut rng(), TOKEN_PREFIX);
+    let object_id = internal::new_agent_id(&call.env)?;
+    arm_sweep(&call.env, &call.id).await?;
+    let new = NewAgent {
+        object_id: &object_id,
+        name: &name,
+        model: wish.model.as_deref(),
+        config: &serde_json::to_string(&wish.config.unwrap_or_default())?,
+        admin_read,
+        token_hash: &token_key(token.as_str()),
+    };
+    let directory = call.directory()?;
+    if !directory.begin_agent(&new, now()).await? {
+        return Err(ApiError::new(
+            409,
+            "NAME_TAKEN",
+            format!(
+                "An agent named {name} lives here already: choose another name, or delete it first."
+            ),
+        ));
+    }
+    call.audit("agent.create", name.as_str()).await?;
+    let born = match birth(&call, &ready, &name, admin_read, &object_id).await {
+        Ok(born) => born,
+        Err(error) => {
+            if let Err(second) = bury(&call.env, &directory, &object_id, &call.id).await {
+                worker::console_warn!("left to the sweep: {name}: {second}");
+            }
+            return Err(error);
+        }
+    };
+    let address = address(&born.did, &ready.row.host);
+    report(&call.env, "agent.created", Some(&address)).await;
+    let created = AgentCreated {
+        did: born.did.to_string(),
+        name: name.to_string(),
+        address,
+        token: token.as_str().to_owned(),
+        public_keys: born.public_keys,
+    };
+    reply::json(201, &created)
+}
+
+/// Lets the object make its keys, has its card countersigned, and lists it.
+async fn birth(
+    call: &Call,
+    ready: &Ready,
+    name: &AgentName,
+    admin_read: bool,
+    object_id: &str,
+) -> Result<AgentInit, ApiError> {
+    let init = InitAgent {
+        name: name.clone(),
+        network_did: ready.row.did.clone(),
+        host: ready.row.host.clone(),
+        admin_read,
+        object_id: object_id.to_owned(),
+    };
+    let stub = internal::agent(&call.env, object_id)?;
+    let born: AgentInit = internal::post(&stub, "/init", &init, &call.id).await?;
+    let paper = CardPaper {
+        card: born.card.clone(),
+    };
+    let relay = internal::relay(&call.env)?;
+    let paper: CardPaper = internal::post(&relay, "/countersign", &paper, &call.id).await?;
+    let listed = call
+        .directory()?
+        .activate_agent(object_id, &born.did, &born.public_keys, &paper.card, now())
+        .await?;
+    if listed {
+        Ok(born)
+    } else {
+        Err(ApiError::new(
+            503,
+            "BIRTH_INTERRUPTED",
+            "Making the agent took too long and was undone: try again.",
+        ))
+    }
+}
+
+fn check(wish: &CreateAgent) -> Result<(AgentName, bool), ApiError> {
+    let name = AgentName::parse(&wish.name)
+        .map_err(|error| ApiError::bad_request("INVALID_NAME", format!("`name`: {error}.")))?;
+    if name.as_str() == "create" {
+        return Err(ApiError::bad_request(
+            "INVALID_NAME",
+            "`name`: `create` is a route of its own; choose another.",
+        ));
+    }
+    let long = |model: &String| model.is_empty() || model.chars().count() > MAX_MODEL_CHARS;
+    if wish.model.as_ref().is_some_and(long) {
+        return Err(ApiError::bad_request(
+            "INVALID_BODY",
+            "`model` is 1 to 200 characters long where it is given.",
+        ));
+    }
+    let setting = wish
+        .config
+        .as_ref()
+        .and_then(|config| config.get("adminRead"));
+    match setting {
+        None => Ok((name, false)),
+        Some(Value::Bool(admin_read)) => Ok((name, *admin_read)),
+        Some(_) => Err(ApiError::bad_request(
+            "INVALID_BODY",
+            "`config.adminRead` is true or false.",
+        )),
+    }
+}
+
+/// `GET /agents`.
+pub(super) async fn list(call: &Call) -> Result<Response, ApiError> {
+    let ready = call.ready().await?;
+    let rows = call.directory()?.agents().await?;
+    let agents = rows.iter().map(|row| row.view(&ready.row.host)).collect();
+    reply::json(200, &AgentList { agents })
+}
+
+/// `GET /agents/:name`.
+pub(super) async fn show(call: &Call) -> Result<Response, ApiError> {
+    let ready = call.ready().await?;
+    reply::json(200, &call.agent().await?.view(&ready.row.host))
+}
+
+/// `DELETE /agents/:name`: its keys and mail are wiped, a tombstone stays. Repeatable.
+pub(super) async fn delete(call: &Call) -> Result<Response, ApiError> {
+    let ready = call.ready().await?;
+    let row = call.agent().await?;
+    arm_sweep(&call.env, &call.id).await?;
+    call.audit("agent.delete", row.name.as_str()).await?;
+    bury(&call.env, &call.directory()?, &row.object_id, &call.id).await?;
+    let address = row.did.map(|did| address(&did, &ready.row.host));
+    report(&call.env, "agent.deleted", address.as_deref()).await;
+    reply::nothing()
+}
+
+/// `POST /agents/:name/token`: a new token; the old one stops working at once.
+pub(super) async fn rotate_token(call: &Call) -> Result<Response, ApiError> {
+    call.ready().await?;
+    let row = call.agent().await?;
+    let token = Token::generate(&mut rng(), TOKEN_PREFIX);
+    call.audit("agent.token", row.name.as_str()).await?;
+    let hash = token_key(token.as_str());
+    if !call.directory()?.put_token(&row.object_id, &hash).await? {
+        return Err(unknown_agent(row.name.as_str()));
+    }
+    let token = NewToken {
+        token: token.as_str().to_owned(),
+    };
+    reply::json(200, &token)
+}
+
+/// Has the relay look, some time after this request must be over, for what a crash left undone.
+pub(super) async fn arm_sweep(env: &Env, request: &str) -> Result<(), ApiError> {
+    let relay = internal::relay(env)?;
+    let Nothing {} = internal::post(&relay, "/sweep", &Nothing {}, request).await?;
+    Ok(())
+}
+
+/// Tells viewers; that they do not hear of it is no reason to fail.
+pub(super) async fn report(env: &Env, kind: &str, from: Option<&str>) {
+    let event = NewEvent {
+        kind: kind.to_owned(),
+        at: now(),
+        from: from.map(str::to_owned),
+        ..NewEvent::default()
+    };
+    if let Err(error) = internal::report(env, &[event]).await {
+        worker::console_warn!("{kind} was not shown: {error}");
+    }
+}
+
+fn address(did: &Did, host: &Host) -> String {
+    let (did, host) = (did.clone(), host.clone());
+    Address { did, host }.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(json: Value) -> Result<(AgentName, bool), ApiError> {
+        check(&serde_json::from_value(json).unwrap())
+    }
+
+    #[test]
+    fn the_admin_reads_only_where_it_is_said_so() {
+        use serde_json::json;
+        assert!(!wish(json!({"name": "a"})).unwrap().1);
+        assert!(
+            !wish(json!({"name": "a", "config": {"adminRead": false}}))
+                .unwrap()
+                .1
+        );
+        assert!(
+            wish(json!({"name": "a", "config": {"adminRead": true}}))
+                .unwrap()
+                .1
+        );
+        let odd = wish(json!({"name": "a", "config": {"adminRead": "yes"}})).unwrap_err();
+        assert_eq!(odd.code, "INVALID_BODY");
+    }
+
+    #[test]
+    fn a_name_is_a_label_and_no_route() {
+        for bad in ["", "Alice", "a b", "a.b", "-a", "create"] {
+            let error = wish(serde_json::json!({"name": bad})).unwrap_err();
+            assert_eq!((error.status, &*error.code), (400, "INVALID_NAME"), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! One request on its way through a route.
+
+use std::cell::RefCell;
+
+use entente_lexicon::AgentName;
+use worker::{Env, Request};
+
+use crate::auth::gate::Caller;
+use crate::config::{Config, Problem, master_key};
+use crate::error::ApiError;
+use crate::internal::now;
+use crate::store::agents::AgentRow;
+use crate::store::d1::Directory;
+use crate::store::network::NetworkRow;
+
+/// One request that the access table let through.
+pub(super) struct Call {
+    pub(super) request: Request,
+    pub(super) env: Env,
+    /// The request's id.
+    pub(super) id: String,
+    pub(super) caller: Caller,
+    /// What stood in place of the path's `:x`, in order.
+    pub(super) parameters: Vec<String>,
+}
+
+/// A network that is fit to work.
+#[derive(Clone, Debug)]
+pub(super) struct Ready {
+    pub(super) row: NetworkRow,
+    pub(super) config: Config,
+}
+
+thread_local! {
+    /// Who this network is never changes, so an isolate asks the directory once.
+    static NETWORK: RefCell<Option<NetworkRow>> = const { RefCell::new(None) };
+}
+
+impl Call {
+    /// Returns the network if it is initialised and its secrets are right. Every route that
+    /// touches an agent or a peer begins with this.
+    pub(super) async fn ready(&self) -> Result<Ready, ApiError> {
+        ready(&self.env).await
+    }
+
+    pub(super) fn config(&self) -> Result<Config, ApiError> {
+        Ok(Config::from_env(&self.env)?)
+    }
+
+    pub(super) fn directory(&self) -> Result<Directory, ApiError> {
+        Directory::open(&self.env)
+    }
+
+    /// Returns the path's first parameter.
+    pub(super) fn parameter(&self) -> &str {
+        self.parameters.first().map_or("", String::as_str)
+    }
+
+    /// Finds the agent that the path names.
+    pub(super) async fn agent(&self) -> Result<AgentRow, ApiError> {
+        if let Caller::Agent(row) = &self.caller {
+            return Ok((**row).clone());
+        }
+        let unknown = || unknown_agent(self.parameter());
+        let name = AgentName::parse(self.parameter()).map_err(|_| unknown())?;
+        let row = self.directory()?.agent_by_name(&name).await?;
+        row.ok_or_else(unknown)
+    }
+
+    /// Writes down what the caller did.
+    pub(super) async fn audit(&self, action: &str, target: &str) -> Result<(), ApiError> {
+        self.directory()?
+            .audit(&self.caller.actor(), action, target, &self.id, now())
+            .await
+    }
+}
+
+/// Returns the network if it is fit to work, else the problem.
+pub(super) async fn ready(env: &Env) -> Result<Ready, ApiError> {
+    let config = Config::from_env(env)?;
+    let key = master_key(env)?;
+    let known = NETWORK.with_borrow(Clone::clone);
+    let row = match known {
+        Some(row) => row,
+        None => {
+            let row = Directory::open(env)?.network().await?;
+            let row = row.ok_or(Problem::NotInitialised)?;
+            NETWORK.replace(Some(row.clone()));
+            row
+        }
+    };
+    if row.master_key_id != data_encoding::HEXLOWER.encode(&key.key_id()) {
+        return Err(Problem::MasterKeyWrong.into());
+    }
+    if row.host != config.host {
+        return Err(Problem::HostChanged.into());
+    }
+    Ok(Ready { row, config })
+}
+
+/// Makes the 404 for an agent.
+pub(super) fn unknown_agent(name: &str) -> ApiError {
+    let name: String = name.chars().take(100).collect();
+    ApiError::not_found(
+        "UNKNOWN_AGENT",
+        format!("There is no agent {name:?} on this network: GET /agents lists them."),
+    )
+}

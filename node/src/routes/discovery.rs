@@ -1,0 +1,110 @@
+//! What anyone may learn: who this network is, and its agents' public keys.
+
+use entente_lexicon::Did;
+use entente_lexicon::address::AgentRef;
+use entente_lexicon::api::PublicKeysView;
+use entente_trust::crypto::hash::sha256;
+use entente_trust::policy;
+use entente_well_known::did_web;
+use worker::Response;
+
+use crate::auth::gate::is_admin;
+use crate::config::Problem;
+use crate::error::ApiError;
+use crate::routes::call::{Call, unknown_agent};
+use crate::routes::federation::network_private;
+use crate::routes::{network, reply};
+use crate::store::agents::{AgentRow, AgentStatus};
+use crate::store::network::DocumentRow;
+
+const JSON: &str = "application/json";
+const DID_JSON: &str = "application/did+json";
+/// Peers keep a network's document so long.
+const NETWORK_MAX_AGE: u32 = 300;
+/// A deleted agent's keys are not served for longer than this.
+const AGENT_MAX_AGE: u32 = 60;
+
+/// `GET /.well-known/agent-network.json`: the exact signed bytes.
+pub(super) async fn network_document(call: &Call) -> Result<Response, ApiError> {
+    let row = documents(call).await?;
+    let (text, etag) = (&row.document, &row.document_hash);
+    reply::cached(&call.request, text, JSON, etag, NETWORK_MAX_AGE)
+}
+
+/// `GET /.well-known/did.json`.
+pub(super) async fn network_did(call: &Call) -> Result<Response, ApiError> {
+    let row = documents(call).await?;
+    let text = &row.did_document;
+    reply::cached(&call.request, text, DID_JSON, &etag(text), NETWORK_MAX_AGE)
+}
+
+/// Reads the documents, having them built anew where the configuration has changed.
+async fn documents(call: &Call) -> Result<DocumentRow, ApiError> {
+    let ready = call.ready().await?;
+    let directory = call.directory()?;
+    let row = directory
+        .documents()
+        .await?
+        .ok_or(Problem::NotInitialised)?;
+    if row.built_for == ready.config.document_key() {
+        return Ok(row);
+    }
+    network::renew(call, Some(ready.row.did)).await?;
+    let row = directory.documents().await?;
+    Ok(row.ok_or(Problem::NotInitialised)?)
+}
+
+/// `GET /relay/agents/:agent`: an agent's card, by DID or by name.
+pub(super) async fn agent_card(call: &Call) -> Result<Response, ApiError> {
+    let row = living(call).await?;
+    let card = call.directory()?.card(&row.object_id).await?;
+    let card = card.ok_or_else(|| unknown_agent(call.parameter()))?;
+    reply::cached(&call.request, &card, JSON, &etag(&card), AGENT_MAX_AGE)
+}
+
+/// `GET /agents/:name/did.json`.
+pub(super) async fn agent_did(call: &Call) -> Result<Response, ApiError> {
+    let row = living(call).await?;
+    let ready = call.ready().await?;
+    let unknown = || unknown_agent(call.parameter());
+    let did: Did = row.did.ok_or_else(unknown)?;
+    let keys = row.public_keys.ok_or_else(unknown)?;
+    let keys: PublicKeysView = serde_json::from_str(&keys)?;
+    let document = did_web::agent_document(&ready.row.host, &row.name, &did, &keys);
+    let text = document.to_string();
+    reply::cached(&call.request, &text, DID_JSON, &etag(&text), AGENT_MAX_AGE)
+}
+
+/// Finds the agent that the path names, if the caller may know of it and it lives.
+async fn living(call: &Call) -> Result<AgentRow, ApiError> {
+    let ready = call.ready().await?;
+    let hidden = !policy::allows_link(ready.config.trust_level);
+    if hidden && !is_admin(&call.request, &call.env)? {
+        return Err(network_private());
+    }
+    let unknown = || unknown_agent(call.parameter());
+    let agent: AgentRef = call.parameter().parse().map_err(|_error| unknown())?;
+    let directory = call.directory()?;
+    let row = match &agent {
+        AgentRef::Did(did) => directory.agent_by_did(did).await?,
+        AgentRef::Name(name) => directory.agent_by_name(name).await?,
+    };
+    let was_here = match (&row, &agent) {
+        (Some(row), _) => matches!(row.status, AgentStatus::Deleting | AgentStatus::Deleted),
+        (None, AgentRef::Name(name)) => directory.name_was_deleted(name).await?,
+        (None, AgentRef::Did(_)) => false,
+    };
+    if was_here {
+        return Err(ApiError::new(
+            410,
+            "AGENT_DELETED",
+            "This agent was deleted.",
+        ));
+    }
+    row.filter(AgentRow::is_active).ok_or_else(unknown)
+}
+
+fn etag(text: &str) -> String {
+    let hash = sha256(&[text.as_bytes()]);
+    data_encoding::BASE64URL_NOPAD.encode(&hash)
+}

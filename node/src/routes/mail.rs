@@ -1,0 +1,91 @@
+//! An agent's mail: the Worker checks who calls and passes the call on to the agent's object.
+
+use worker::Response;
+
+use crate::auth::gate::Caller;
+use crate::auth::table::Route;
+use crate::error::{ApiError, REQUEST_ID};
+use crate::internal::{self, ACTOR};
+use crate::routes::body;
+use crate::routes::call::{Call, unknown_agent};
+
+/// Passes a call on to the agent that the path names.
+pub(super) async fn forward(mut call: Call, route: Route) -> Result<Response, ApiError> {
+    call.ready().await?;
+    let row = call.agent().await?;
+    if !row.is_active() {
+        return Err(unknown_agent(row.name.as_str()));
+    }
+    let actor = match &call.caller {
+        Caller::Agent(_) => Some("agent"),
+        Caller::Admin if row.admin_may_read() => {
+            call.audit(action(route), row.name.as_str()).await?;
+            Some("admin")
+        }
+        Caller::Admin => {
+            return Err(ApiError::new(
+                403,
+                "ADMIN_READ_OFF",
+                format!(
+                    "{}'s mail is its own: use the agent's token. (An agent made with config.adminRead: true lets the admin read and send.)",
+                    row.name
+                ),
+            ));
+        }
+        Caller::TicketHolder => None,
+        Caller::Anyone => {
+            return Err(ApiError::internal("an open door before an agent's mail"));
+        }
+    };
+    let body = if call.request.method() == worker::Method::Post {
+        Some(body::read(&mut call.request).await?)
+    } else {
+        None
+    };
+    let url = call.request.url()?;
+    let path = inner_path(url.path(), url.query());
+    let mut headers = vec![(REQUEST_ID, call.id.as_str())];
+    headers.extend(actor.map(|actor| (ACTOR, actor)));
+    let stub = internal::agent(&call.env, &row.object_id)?;
+    internal::forward(&stub, &call.request, &path, &headers, body.as_deref()).await
+}
+
+/// Returns what follows `/agents/:name`, as it was written.
+fn inner_path(path: &str, query: Option<&str>) -> String {
+    let rest = path.splitn(4, '/').nth(3).unwrap_or_default();
+    match query {
+        Some(query) => format!("/{rest}?{query}"),
+        None => format!("/{rest}"),
+    }
+}
+
+/// Returns what the audit log calls an access by the admin.
+fn action(route: Route) -> &'static str {
+    const ACTIONS: [(Route, &str); 6] = [
+        (Route::SendMessage, "mail.send"),
+        (Route::ListMessages, "mail.list"),
+        (Route::ShowMessage, "mail.show"),
+        (Route::Inbox, "mail.inbox"),
+        (Route::AgentTicket, "mail.ticket"),
+        (Route::AgentSocket, "mail.socket"),
+    ];
+    ACTIONS
+        .iter()
+        .find(|(of, _)| *of == route)
+        .map_or("mail", |(_, action)| action)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_object_sees_the_path_without_the_agent() {
+        let path = "/agents/alice/messages/abc";
+        assert_eq!(inner_path(path, None), "/messages/abc");
+        assert_eq!(
+            inner_path("/agents/alice/inbox", Some("limit=2&cursor=x")),
+            "/inbox?limit=2&cursor=x"
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! The network as a whole: initialising it, the firehose and its tickets.
+
+use entente_lexicon::api::{NetworkIdentity, Ticket};
+use worker::Response;
+
+use crate::auth::gate::{TICKET_PROTOCOL, is_admin};
+use crate::config::{Problem, master_key};
+use crate::error::{ApiError, REQUEST_ID};
+use crate::internal::{self, now};
+use crate::routes::call::Call;
+use crate::routes::reply;
+use crate::shapes::{InitRelay, Nothing, RelayIdentity, VIEWER};
+
+/// `POST /admin/init`: makes the network's keys the first time, and says who it is every time.
+pub(super) async fn init(call: &Call) -> Result<Response, ApiError> {
+    let config = call.config()?;
+    let key = master_key(&call.env)?;
+    let directory = call.directory()?;
+    let row = directory.network().await?;
+    if let Some(row) = &row {
+        if row.master_key_id != data_encoding::HEXLOWER.encode(&key.key_id()) {
+            return Err(Problem::MasterKeyWrong.into());
+        }
+        if row.host != config.host {
+            return Err(Problem::HostChanged.into());
+        }
+    }
+    let fresh = row.is_none();
+    let identity = renew(call, row.map(|row| row.did)).await?;
+    if fresh {
+        call.audit("network.init", identity.did.as_str()).await?;
+    }
+    let answer = NetworkIdentity {
+        did: identity.did.to_string(),
+        host: identity.host.to_string(),
+        name: identity.name,
+        fingerprint: entente_trust::crypto::multikey::fingerprint(&identity.public_keys.signing),
+    };
+    reply::json(if fresh { 201 } else { 200 }, &answer)
+}
+
+/// Has the relay bring its documents up to date, and lists them.
+pub(super) async fn renew(
+    call: &Call,
+    expected: Option<entente_lexicon::Did>,
+) -> Result<RelayIdentity, ApiError> {
+    let config = call.config()?;
+    let init = InitRelay {
+        object_id: internal::relay_id(&call.env)?,
+        host: config.host,
+        name: config.name,
+        expected,
+    };
+    let relay = internal::relay(&call.env)?;
+    let identity: RelayIdentity = internal::post(&relay, "/init", &init, &call.id).await?;
+    call.directory()?.put_network(&identity, now()).await?;
+    Ok(identity)
+}
+
+/// `POST /admin/ticket`: a one-time pass for the admin's view of the firehose.
+pub(super) async fn ticket(call: &Call) -> Result<Response, ApiError> {
+    call.ready().await?;
+    let relay = internal::relay(&call.env)?;
+    let ticket: Ticket = internal::post(&relay, "/ticket", &Nothing {}, &call.id).await?;
+    reply::json(200, &ticket)
+}
+
+/// `WS /relay/firehose`: the admin's view for a ticket or the key, else the observer's.
+pub(super) async fn firehose(call: &Call) -> Result<Response, ApiError> {
+    require_upgrade(call)?;
+    call.ready().await?;
+    let protocol = call.request.headers().get("sec-websocket-protocol")?;
+    let has_ticket = protocol.is_some_and(|text| text.contains(TICKET_PROTOCOL));
+    let viewer = if has_ticket {
+        "admin-ticket"
+    } else if is_admin(&call.request, &call.env)? {
+        "admin"
+    } else if call.request.headers().has("authorization")? {
+        return Err(ApiError::new(
+            401,
+            "UNAUTHENTICATED",
+            "The key is not this network's admin key: send the right one, or none to observe.",
+        ));
+    } else {
+        "observer"
+    };
+    let query = call.request.url()?.query().map(str::to_owned);
+    let path = query.map_or("/firehose".to_owned(), |query| format!("/firehose?{query}"));
+    let headers = [(REQUEST_ID, call.id.as_str()), (VIEWER, viewer)];
+    let relay = internal::relay(&call.env)?;
+    internal::forward(&relay, &call.request, &path, &headers, None).await
+}
+
+/// Refuses a request that is no WebSocket upgrade.
+pub(super) fn require_upgrade(call: &Call) -> Result<(), ApiError> {
+    let upgrade = call.request.headers().get("upgrade")?;
+    if upgrade.is_some_and(|text| text.eq_ignore_ascii_case("websocket")) {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        426,
+        "UPGRADE_REQUIRED",
+        "This route speaks WebSocket only: connect with ws:// or wss://.",
+    ))
+}
