@@ -331,6 +331,13 @@ mod tests {
         assert_eq!(value["next"], json!(next));
     }
 
+    /// The canonical form of entry 0, pinned: a change here would change everybody's DID.
+    #[test]
+    fn the_did_of_a_known_entry_does_not_change() {
+        let did = "did:cf:swlksumvx7vm4ixitnwl7oldt6v36ljpwy5ofhwagtpm7c7rksjq";
+        assert_eq!(network().did.as_str(), did);
+    }
+
     #[test]
     fn every_changed_member_is_refused_or_makes_another_did() {
         let birth = network();

@@ -88,6 +88,19 @@ fn a_message_opens_for_its_recipient() {
     assert_eq!(Envelope::parse(&bytes).unwrap().kid, diana.kid);
 }
 
+/// The wire form of suite 1, pinned: a change here is a new suite number.
+#[test]
+fn the_wire_form_of_suite_1_does_not_change() {
+    let (alice, diana) = (party(1), party(2));
+    let bytes = seal_from(&alice, &diana, &body("hello"));
+    let hash = data_encoding::HEXLOWER.encode(&sha256(&[&bytes]));
+    assert_eq!(bytes.len(), 1 + 2 + 207 + 16 + 1120 + 64 + 128 + 16);
+    assert_eq!(
+        hash,
+        "202201805e682df8b3fb27f0fafa85f08b017a8f22c40fb66e1089c3d7a81de7"
+    );
+}
+
 #[test]
 fn the_text_is_not_in_the_envelope_and_near_lengths_look_alike() {
     let (alice, diana) = (party(1), party(2));
