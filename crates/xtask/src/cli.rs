@@ -135,9 +135,14 @@ pub(crate) struct BenchMessage {
     /// Messages in flight
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub(crate) in_flight: u64,
-    /// Bytes a message has on the floor's wire, as large as ours sealed
-    #[arg(long, value_name = "BYTES", default_value_t = 1800)]
-    pub(crate) floor_bytes: u32,
+    /// Bytes a message has between the floor's objects; ours has about 1,800, sealed
+    #[arg(
+        long,
+        value_name = "BYTES",
+        value_delimiter = ',',
+        default_value = "200,1800"
+    )]
+    pub(crate) floor_bytes: Vec<u32>,
     /// The first port to use
     #[arg(long, value_name = "P", default_value_t = 8780)]
     pub(crate) port: u16,

@@ -102,9 +102,8 @@ fn plan(folder: &StateFolder, args: &Up) -> Result<Vec<Network>> {
         Some(_) => known_count.or(args.networks).unwrap_or(NETWORKS),
         None => args.networks.or(known_count).unwrap_or(NETWORKS),
     };
-    // Networks that are left out this time stay known to the others.
     folder.set_shape(Shape {
-        networks: count.max(known_count.unwrap_or(0)),
+        networks: count,
         port,
     })?;
     Ok(plan::networks(count, port))
