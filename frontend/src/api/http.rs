@@ -1,0 +1,127 @@
+//! Requests to the network this page came from.
+
+use entente_lexicon::api::{
+    Accepted, AddPeer, ChangePeer, Inbox, MessageList, MessageStatus, PeerList, PeerView,
+    SendMessage, Ticket,
+};
+use gloo_net::http::{Method, RequestBuilder, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use web_sys::AbortSignal;
+
+use crate::api::{Failure, escape};
+
+const TIMEOUT_MS: u32 = 20_000;
+/// Messages asked for at once; the most the API gives.
+pub(crate) const PAGE: usize = 200;
+const PEERS: &str = "/admin/federation/peers";
+
+/// Asks for a pass to the admin's view of the firehose. This is also how a key is tried.
+pub(crate) async fn ticket(key: &str) -> Result<Ticket, Failure> {
+    call(Method::POST, "/admin/ticket", key, None::<&()>).await
+}
+
+/// Sends a message as an agent.
+pub(crate) async fn send(key: &str, agent: &str, body: &SendMessage) -> Result<Accepted, Failure> {
+    call(Method::POST, &format!("{}/messages", agent_path(agent)), key, Some(body)).await
+}
+
+/// Asks how far a message came.
+pub(crate) async fn message(key: &str, agent: &str, id: &str) -> Result<MessageStatus, Failure> {
+    let path = format!("{}/messages/{}", agent_path(agent), escape(id));
+    call(Method::GET, &path, key, None::<&()>).await
+}
+
+/// Lists what an agent sent.
+pub(crate) async fn sent(
+    key: &str,
+    agent: &str,
+    cursor: Option<&str>,
+) -> Result<MessageList, Failure> {
+    let path = format!("{}/messages?direction=out&{}", agent_path(agent), page(cursor));
+    call(Method::GET, &path, key, None::<&()>).await
+}
+
+/// Reads an agent's inbox.
+pub(crate) async fn inbox(key: &str, agent: &str, cursor: Option<&str>) -> Result<Inbox, Failure> {
+    let path = format!("{}/inbox?{}", agent_path(agent), page(cursor));
+    call(Method::GET, &path, key, None::<&()>).await
+}
+
+/// Lists the peers.
+pub(crate) async fn peers(key: &str) -> Result<PeerList, Failure> {
+    call(Method::GET, PEERS, key, None::<&()>).await
+}
+
+/// Adds a peer.
+pub(crate) async fn add_peer(key: &str, body: &AddPeer) -> Result<PeerView, Failure> {
+    call(Method::POST, PEERS, key, Some(body)).await
+}
+
+/// Changes what a peer may.
+pub(crate) async fn change_peer(key: &str, did: &str, body: &ChangePeer) -> Result<(), Failure> {
+    let answer = request(Method::PATCH, &format!("{PEERS}/{}", escape(did)), key, Some(body)).await;
+    answer.map(drop)
+}
+
+/// Removes a peer.
+pub(crate) async fn remove_peer(key: &str, did: &str) -> Result<(), Failure> {
+    let path = format!("{PEERS}/{}", escape(did));
+    request(Method::DELETE, &path, key, None::<&()>).await.map(drop)
+}
+
+fn agent_path(agent: &str) -> String {
+    format!("/agents/{}", escape(agent))
+}
+
+fn page(cursor: Option<&str>) -> String {
+    let from = cursor.map_or_else(String::new, |cursor| format!("&cursor={}", escape(cursor)));
+    format!("limit={PAGE}{from}")
+}
+
+async fn call<B: Serialize, T: DeserializeOwned>(
+    method: Method,
+    path: &str,
+    key: &str,
+    body: Option<&B>,
+) -> Result<T, Failure> {
+    let text = request(method, path, key, body).await?;
+    serde_json::from_str(&text).map_err(|error| Failure::bad_answer(&error.to_string()))
+}
+
+async fn request<B: Serialize>(
+    method: Method,
+    path: &str,
+    key: &str,
+    body: Option<&B>,
+) -> Result<String, Failure> {
+    let signal = AbortSignal::timeout_with_u32(TIMEOUT_MS);
+    let builder = RequestBuilder::new(path)
+        .method(method)
+        .abort_signal(Some(&signal))
+        .header("accept", "application/json")
+        .header("authorization", &format!("Bearer {key}"));
+    let sent = match body {
+        Some(body) => {
+            let text = serde_json::to_string(body)
+                .map_err(|error| Failure::bad_answer(&error.to_string()))?;
+            let request = builder.header("content-type", "application/json").body(text);
+            match request {
+                Ok(request) => request.send().await,
+                Err(error) => Err(error),
+            }
+        }
+        None => builder.send().await,
+    };
+    read(sent).await
+}
+
+async fn read(answer: Result<Response, gloo_net::Error>) -> Result<String, Failure> {
+    let Ok(answer) = answer else {
+        return Err(Failure::no_answer());
+    };
+    let Ok(text) = answer.text().await else {
+        return Err(Failure::no_answer());
+    };
+    if answer.ok() { Ok(text) } else { Err(Failure::from_answer(answer.status(), &text)) }
+}

@@ -1,0 +1,91 @@
+//! The life of the firehose socket, without the socket.
+
+const BASE_DELAY_MS: u64 = 500;
+const MAX_DELAY_MS: u64 = 20_000;
+/// After this many failures in a row the page says that it is offline; it goes on trying.
+const OFFLINE_AFTER: u32 = 5;
+/// A connection that lasted this long ends a row of failures.
+pub const STABLE_AFTER_MS: u64 = 10_000;
+
+/// What the connection indicator shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The first connection is being made.
+    Connecting,
+    /// Frames are coming in.
+    Connected,
+    /// The connection was lost and is being made again.
+    Reconnecting {
+        /// Failures in a row.
+        attempt: u32,
+    },
+    /// The browser has no network, or many attempts failed.
+    Offline,
+}
+
+impl Phase {
+    /// Returns what to show after `failures` in a row.
+    #[must_use]
+    pub fn after(failures: u32, browser_online: bool) -> Self {
+        match failures {
+            _ if !browser_online => Self::Offline,
+            0 => Self::Connecting,
+            1..OFFLINE_AFTER => Self::Reconnecting { attempt: failures },
+            OFFLINE_AFTER.. => Self::Offline,
+        }
+    }
+
+    /// Returns the word shown.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Connecting => "Connecting",
+            Self::Connected => "Connected",
+            Self::Reconnecting { .. } => "Reconnecting",
+            Self::Offline => "Offline",
+        }
+    }
+
+    /// Returns a stable name for tests and styles.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::Reconnecting { .. } => "reconnecting",
+            Self::Offline => "offline",
+        }
+    }
+}
+
+/// Returns how long to wait after `failures` in a row: it doubles up to 20 s, of which `chance`
+/// (0 to 1) takes off up to a half so that viewers do not return all at once.
+#[must_use]
+pub fn delay_ms(failures: u32, chance: f64) -> u64 {
+    let doublings = failures.saturating_sub(1).min(10);
+    let full = (BASE_DELAY_MS << doublings).min(MAX_DELAY_MS);
+    let percent = (chance.clamp(0.0, 1.0) * 50.0) as u64;
+    full - full * percent / 100
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_delay_doubles_to_a_ceiling_and_is_spread() {
+        assert_eq!(delay_ms(1, 0.0), 500);
+        assert_eq!(delay_ms(1, 1.0), 250);
+        assert_eq!(delay_ms(3, 0.0), 2_000);
+        assert_eq!(delay_ms(30, 0.0), 20_000);
+        assert_eq!(delay_ms(u32::MAX, 1.0), 10_000);
+    }
+
+    #[test]
+    fn many_failures_or_no_network_mean_offline() {
+        assert_eq!(Phase::after(0, true), Phase::Connecting);
+        assert_eq!(Phase::after(1, true), Phase::Reconnecting { attempt: 1 });
+        assert_eq!(Phase::after(5, true), Phase::Offline);
+        assert_eq!(Phase::after(1, false).name(), "offline");
+    }
+}
