@@ -23,7 +23,8 @@ pub(super) struct Dialler {
     own: u64,
     /// The peer's highest dial number.
     pub(super) peer: u64,
-    /// Dial once even without work.
+    /// Dial even without work, until a session is up: on a fresh link, and after a failure, so
+    /// that what the link shows of itself stays true.
     pub(super) curious: bool,
     asked_until: Option<Timestamp>,
     last_asked: Option<Timestamp>,
@@ -113,7 +114,6 @@ impl Dialler {
         self.next_at = None;
         self.failing = false;
         self.refused = false;
-        self.curious = false;
     }
 
     /// Forgets failures: something changed.
@@ -132,6 +132,7 @@ impl Dialler {
         entropy: &mut Entropy,
     ) {
         self.failing = true;
+        self.curious = true;
         self.refused = retry == Retry::Later;
         self.back_off(now, retry, limits, entropy);
     }

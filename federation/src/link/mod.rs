@@ -260,6 +260,7 @@ impl Link {
 
     fn came_up(&mut self, now: Timestamp, out: &mut Outputs) {
         self.dialler.sign_of_life();
+        self.dialler.curious = false;
         self.last_error = None;
         let token = self.entropy.bytes();
         let Some(session) = &mut self.session else {

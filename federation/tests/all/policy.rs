@@ -1,0 +1,145 @@
+//! What may cross: levels, lists, and their change while messages wait.
+
+use std::collections::BTreeSet;
+
+use entente_federation::{Code, Event, Input};
+use entente_lexicon::TrustLevel;
+use entente_lexicon::api::LinkState;
+use entente_trust::policy::Policy;
+
+use crate::pair::{ALPHA, BETA, Pair, agent, policy};
+
+fn listed(agents: &[(usize, u64)]) -> Policy {
+    let allow_agents: BTreeSet<_> = agents.iter().map(|(node, n)| agent(*node, *n)).collect();
+    Policy { level: TrustLevel::Allowlist, allow_agents }
+}
+
+fn codes(pair: &Pair, node: usize) -> BTreeSet<String> {
+    let outcome = pair.nodes[node].store.outcome.values();
+    outcome.flatten().map(|code| code.as_str().to_owned()).collect()
+}
+
+#[test]
+fn the_stricter_level_is_granted() {
+    let mut pair = Pair::with(1, TrustLevel::Open, TrustLevel::Allowlist);
+    pair.start_both();
+    pair.run_for(2_000);
+    for node in [ALPHA, BETA] {
+        assert_eq!(pair.view(node).granted, Some(TrustLevel::Allowlist));
+    }
+}
+
+#[test]
+fn the_sender_is_refused_at_once_and_the_receiver_refuses_what_still_comes() {
+    let mut pair = Pair::with(2, TrustLevel::Open, TrustLevel::Open);
+    pair.nodes[BETA].config.policy = listed(&[(ALPHA, 0)]);
+    pair.start_both();
+    let sent = [pair.send(ALPHA, 100), pair.send(BETA, 100)];
+    assert!(pair.run_until(30_000, Pair::settled));
+    pair.check(&sent);
+    for node in [ALPHA, BETA] {
+        assert_eq!(codes(&pair, node), BTreeSet::from(["NOT_ALLOWED".to_owned()]));
+        let delivered = pair.nodes[node].store.outcome.values().filter(|o| o.is_none()).count();
+        assert!((10..70).contains(&delivered));
+    }
+}
+
+#[test]
+fn no_link_exists_at_private_or_verified() {
+    for (level, code) in
+        [(TrustLevel::Private, "POLICY_PRIVATE"), (TrustLevel::Verified, "VERIFIED_UNAVAILABLE")]
+    {
+        for strict in [ALPHA, BETA] {
+            let mut pair = Pair::new(3);
+            pair.nodes[strict].config.policy = policy(level);
+            pair.start_both();
+            let sent = pair.send(strict, 1);
+            pair.run_for(100_000);
+            assert_eq!(pair.view(strict).state, LinkState::Refused);
+            assert_eq!(pair.nodes[strict].dials, 0);
+            assert_eq!(pair.view(1 - strict).state, LinkState::Refused);
+            assert_eq!(pair.view(1 - strict).last_error, Some(Code::from_static(code)));
+            assert_eq!(
+                pair.nodes[strict].store.outcome.get(&sent[0]),
+                Some(&Some(Code::from_static(code)))
+            );
+            assert_eq!(pair.nodes[ALPHA].count(|e| matches!(e, Event::Up { .. })), 0);
+        }
+    }
+}
+
+#[test]
+fn a_level_set_to_private_ends_the_session_and_refuses_what_waits() {
+    let mut pair = Pair::new(4);
+    pair.start_both();
+    pair.run_for(2_000);
+    pair.stall_sockets();
+    let sent = [pair.send(ALPHA, 1500), Vec::new()];
+    pair.nodes[ALPHA].config.policy = policy(TrustLevel::Private);
+    pair.input(ALPHA, Input::Policy(policy(TrustLevel::Private)));
+    let outcome = &pair.nodes[ALPHA].store.outcome;
+    assert!(sent[ALPHA].iter().all(|id| outcome[id].as_ref().unwrap().as_str() == "POLICY_PRIVATE"));
+    assert_eq!(pair.view(ALPHA).state, LinkState::Refused);
+    // Set back, the numbers of the withdrawn messages are skipped and the stream goes on.
+    pair.nodes[ALPHA].config.policy = policy(TrustLevel::Open);
+    pair.input(ALPHA, Input::Policy(policy(TrustLevel::Open)));
+    let later = pair.send(ALPHA, 5);
+    assert!(pair.run_until(60_000, Pair::settled));
+    let arrived: Vec<_> = pair.nodes[BETA].store.agents.values().flatten().copied().collect();
+    assert_eq!(arrived.len(), 5);
+    assert!(later.iter().all(|id| arrived.contains(id)));
+}
+
+#[test]
+fn an_agent_taken_off_the_list_gets_nothing_that_was_still_queued() {
+    let mut pair = Pair::new(5);
+    let before = listed(&[(BETA, 0), (BETA, 1), (BETA, 2)]);
+    pair.nodes[ALPHA].config.policy = before;
+    pair.start(ALPHA);
+    let sent = [pair.send(ALPHA, 90), Vec::new()];
+    let after = listed(&[(BETA, 0)]);
+    pair.nodes[ALPHA].config.policy = after.clone();
+    pair.input(ALPHA, Input::Policy(after));
+    pair.nodes[BETA].config.policy = policy(TrustLevel::Open);
+    pair.start(BETA);
+    assert!(pair.run_until(60_000, Pair::settled));
+    pair.check(&sent);
+    let agents: Vec<_> = pair.nodes[BETA].store.agents.keys().cloned().collect();
+    assert_eq!(agents, [agent(BETA, 0)]);
+    assert_eq!(codes(&pair, ALPHA), BTreeSet::from(["NOT_ALLOWED".to_owned()]));
+}
+
+#[test]
+fn a_changed_level_is_agreed_on_again() {
+    let mut pair = Pair::new(6);
+    pair.start_both();
+    pair.run_for(2_000);
+    pair.nodes[BETA].config.policy = listed(&[]);
+    pair.input(BETA, Input::Policy(listed(&[])));
+    pair.run_for(3_000);
+    for node in [ALPHA, BETA] {
+        assert_eq!(pair.view(node).state, LinkState::Up);
+        assert_eq!(pair.view(node).granted, Some(TrustLevel::Allowlist));
+        assert_eq!(pair.view(node).last_error, None);
+    }
+}
+
+#[test]
+fn a_removed_peer_is_told_and_the_link_stays_silent() {
+    let mut pair = Pair::new(7);
+    pair.start_both();
+    pair.run_for(2_000);
+    pair.input(ALPHA, Input::Shutdown { code: Code::from_static("PEER_DELETED") });
+    let refused = pair.send(ALPHA, 2);
+    assert_eq!(
+        pair.nodes[ALPHA].store.outcome.get(&refused[0]),
+        Some(&Some(Code::LINK_CLOSED))
+    );
+    pair.run_for(1_000);
+    assert_eq!(pair.view(BETA).state, LinkState::Refused);
+    assert_eq!(pair.view(BETA).last_error, Some(Code::from_static("REMOVED")));
+    let dials = pair.nodes[ALPHA].dials;
+    pair.run_for(600_000);
+    assert_eq!(pair.nodes[ALPHA].dials, dials);
+    assert_eq!(pair.nodes[ALPHA].wake, None);
+}
