@@ -82,7 +82,9 @@ fn play(seed: u64, steps: Vec<Step>) {
     for node in &pair.nodes {
         let misbehaved = |event: &Event| matches!(event, Event::Misbehaved { .. });
         for event in node.events.iter().filter(|event| misbehaved(event)) {
-            let Event::Misbehaved { how, .. } = event else { continue };
+            let Event::Misbehaved { how, .. } = event else {
+                continue;
+            };
             assert_eq!(
                 *how,
                 entente_federation::Misbehaved::HandshakeTimeout,
@@ -92,7 +94,10 @@ fn play(seed: u64, steps: Vec<Step>) {
     }
     pair.run_for(10 * 60_000);
     assert!(pair.open_sockets().is_empty(), "idle links close");
-    assert_eq!([ALPHA, BETA].map(|node| pair.view(node).state), [LinkState::Idle; 2]);
+    assert_eq!(
+        [ALPHA, BETA].map(|node| pair.view(node).state),
+        [LinkState::Idle; 2]
+    );
 }
 
 proptest! {
@@ -121,8 +126,15 @@ fn a_thousand_messages_each_way_arrive_over_one_session() {
     }
     assert!(pair.run_until(10_000, Pair::settled));
     pair.check(&sent);
-    assert_eq!([0, 1].map(|n| pair.nodes[n].loads), [0, 0], "nothing was read back");
-    assert!(pair.nodes[ALPHA].store.evidence <= 30, "receipts are batched");
+    assert_eq!(
+        [0, 1].map(|n| pair.nodes[n].loads),
+        [0, 0],
+        "nothing was read back"
+    );
+    assert!(
+        pair.nodes[ALPHA].store.evidence <= 30,
+        "receipts are batched"
+    );
 }
 
 #[test]
@@ -173,7 +185,10 @@ fn a_refused_message_blocks_nobody_and_its_sender_learns_why() {
     let refused = pair.nodes[ALPHA].store.outcome.values().flatten().count();
     assert!(refused > 20);
     pair.run_for(1_000);
-    assert!(pair.nodes[BETA].store.restored.rejects.is_empty(), "confirmed and dropped");
+    assert!(
+        pair.nodes[BETA].store.restored.rejects.is_empty(),
+        "confirmed and dropped"
+    );
 }
 
 #[test]
@@ -210,7 +225,10 @@ fn a_sender_rolled_back_offers_everything_again_in_a_new_epoch() {
     pair.start(ALPHA);
     let again = pair.send(ALPHA, 3);
     assert!(pair.run_until(60_000, Pair::settled));
-    assert_eq!(pair.nodes[ALPHA].count(|e| matches!(e, Event::RolledBack { .. })), 1);
+    assert_eq!(
+        pair.nodes[ALPHA].count(|e| matches!(e, Event::RolledBack { .. })),
+        1
+    );
     let arrived: usize = pair.nodes[BETA].store.agents.values().map(Vec::len).sum();
     assert_eq!(arrived, first.len() + lost.len() + again.len());
 }
@@ -254,11 +272,21 @@ fn a_wiped_peer_starts_over() {
 #[test]
 fn a_full_outbox_refuses_to_the_sender_and_takes_again_once_there_is_room() {
     let mut pair = Pair::new(9);
-    let limits = Limits { outbox_items: 10, outbox_bytes: 100_000, ..Limits::default() };
+    let limits = Limits {
+        outbox_items: 10,
+        outbox_bytes: 100_000,
+        ..Limits::default()
+    };
     pair.nodes[ALPHA].config.limits = limits;
     pair.start(ALPHA);
     let mut sent = [pair.send(ALPHA, 15), Vec::new()];
-    let codes: Vec<_> = pair.nodes[ALPHA].store.outcome.values().flatten().cloned().collect();
+    let codes: Vec<_> = pair.nodes[ALPHA]
+        .store
+        .outcome
+        .values()
+        .flatten()
+        .cloned()
+        .collect();
     assert_eq!(codes, vec![entente_federation::Code::OUTBOX_FULL; 5]);
     pair.start(BETA);
     assert!(pair.run_until(60_000, Pair::settled));
@@ -293,7 +321,10 @@ fn an_item_too_large_or_empty_is_refused_alone() {
     pair.input(ALPHA, Input::Enqueue { items });
     assert!(pair.run_until(60_000, Pair::settled));
     pair.check(&sent);
-    assert_eq!(pair.nodes[ALPHA].store.outcome.values().flatten().count(), 2);
+    assert_eq!(
+        pair.nodes[ALPHA].store.outcome.values().flatten().count(),
+        2
+    );
 }
 
 #[test]
@@ -318,7 +349,10 @@ fn a_store_that_lost_a_row_is_said_out_loud() {
     pair.nodes[ALPHA].store.outbox.remove(&1);
     pair.start(BETA);
     pair.run_for(60_000);
-    assert_eq!(pair.nodes[ALPHA].count(|e| *e == Event::StoreBroken { seq: 1 }), 1);
+    assert_eq!(
+        pair.nodes[ALPHA].count(|e| *e == Event::StoreBroken { seq: 1 }),
+        1
+    );
 }
 
 #[test]
@@ -331,6 +365,16 @@ fn a_late_verdict_of_another_epoch_settles_nothing() {
     let verdicts = vec![(1, entente_federation::DeliveryVerdict::Delivered)];
     let link = pair.nodes[BETA].link.as_mut().unwrap();
     let now = pair.now;
-    let out = link.handle(now, Input::Delivered { epoch: epoch + 1, verdicts });
-    assert!(!out.changes.iter().any(|change| matches!(change, Change::Cursor { .. })));
+    let out = link.handle(
+        now,
+        Input::Delivered {
+            epoch: epoch + 1,
+            verdicts,
+        },
+    );
+    assert!(
+        !out.changes
+            .iter()
+            .any(|change| matches!(change, Change::Cursor { .. }))
+    );
 }

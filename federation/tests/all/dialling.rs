@@ -26,8 +26,15 @@ fn a_fresh_link_comes_up_once_and_goes_idle() {
     pair.run_for(35_000);
     assert_eq!(states(&pair), [LinkState::Idle; 2]);
     assert!(pair.open_sockets().is_empty());
-    assert_eq!(pair.nodes.each_ref().map(|node| node.wake), [None; 2], "an idle link sleeps");
-    assert_eq!(pair.nodes[ALPHA].count(|e| matches!(e, Event::Down { .. })), 0);
+    assert_eq!(
+        pair.nodes.each_ref().map(|node| node.wake),
+        [None; 2],
+        "an idle link sleeps"
+    );
+    assert_eq!(
+        pair.nodes[ALPHA].count(|e| matches!(e, Event::Down { .. })),
+        0
+    );
 }
 
 #[test]
@@ -102,14 +109,24 @@ fn an_unreachable_peer_is_dialled_ever_more_rarely_and_always_again() {
     assert_eq!(pair.view(ALPHA).last_error.unwrap().as_str(), "UNREACHABLE");
     for _ in 0..100 {
         pair.run_for(10_000);
-        assert!(pair.nodes[ALPHA].wake.is_some(), "a non-empty outbox has a due timer");
-        assert!(pair.view(ALPHA).next_retry.is_some_and(|at| at.since(pair.now) <= 60_000));
+        assert!(
+            pair.nodes[ALPHA].wake.is_some(),
+            "a non-empty outbox has a due timer"
+        );
+        assert!(
+            pair.view(ALPHA)
+                .next_retry
+                .is_some_and(|at| at.since(pair.now) <= 60_000)
+        );
     }
     let late = pair.nodes[ALPHA].dials - early;
     assert!((17..=90).contains(&late), "{late}");
     pair.cut = false;
     pair.start(BETA);
-    assert!(pair.run_until(1_000, Pair::settled), "an accepted session is a sign of life");
+    assert!(
+        pair.run_until(1_000, Pair::settled),
+        "an accepted session is a sign of life"
+    );
     assert_eq!(pair.view(ALPHA).last_error, None);
 }
 
@@ -136,8 +153,14 @@ fn a_session_that_is_quiet_but_answers_is_not_dead() {
     let sent = [pair.send(ALPHA, 3), Vec::new()];
     assert!(pair.run_until(300_000, Pair::settled));
     pair.check(&sent);
-    assert_eq!(pair.nodes[ALPHA].count(|e| matches!(e, Event::Up { .. })), 1);
-    assert_eq!(pair.nodes[ALPHA].count(|e| matches!(e, Event::Down { .. })), 0);
+    assert_eq!(
+        pair.nodes[ALPHA].count(|e| matches!(e, Event::Up { .. })),
+        1
+    );
+    assert_eq!(
+        pair.nodes[ALPHA].count(|e| matches!(e, Event::Down { .. })),
+        0
+    );
 }
 
 #[test]
@@ -162,7 +185,13 @@ fn a_frame_on_an_unknown_socket_is_answered_by_a_close() {
     let mut pair = Pair::new(9);
     pair.start(ALPHA);
     let link = pair.nodes[ALPHA].link.as_mut().unwrap();
-    let out = link.handle(pair.now, Input::Frame { socket: SocketId(99), bytes: b"x" });
+    let out = link.handle(
+        pair.now,
+        Input::Frame {
+            socket: SocketId(99),
+            bytes: b"x",
+        },
+    );
     assert_eq!(out.closes, [(SocketId(99), 4404, "SESSION_LOST")]);
 }
 
@@ -173,10 +202,17 @@ fn a_dial_that_the_driver_never_answers_lapses() {
     let link = pair.nodes[ALPHA].link.as_mut().unwrap();
     let later = pair.now.after(15_000);
     let out = link.handle(later, Input::Timeout);
-    assert!(out.events.iter().any(
-        |event| matches!(event, Event::Down { code } if code.as_str() == "DIAL_TIMEOUT")
-    ));
-    let out = link.handle(later, Input::Dialled { socket: SocketId(1) });
+    assert!(
+        out.events
+            .iter()
+            .any(|event| matches!(event, Event::Down { code } if code.as_str() == "DIAL_TIMEOUT"))
+    );
+    let out = link.handle(
+        later,
+        Input::Dialled {
+            socket: SocketId(1),
+        },
+    );
     assert_eq!(out.closes.len(), 1, "too late");
 }
 
@@ -192,7 +228,12 @@ fn a_link_to_ourselves_opens_no_handshake() {
     );
     let now = Timestamp(1_000_000);
     assert_eq!(link.handle(now, Input::Timeout).requests, [Request::Dial]);
-    let out = link.handle(now, Input::Dialled { socket: SocketId(1) });
+    let out = link.handle(
+        now,
+        Input::Dialled {
+            socket: SocketId(1),
+        },
+    );
     assert!(out.transmits.is_empty());
     assert_eq!(out.closes, [(SocketId(1), 4425, "OWN_DID")]);
 }
@@ -233,14 +274,27 @@ fn at_most_two_handshakes_are_in_progress() {
     let mut closed = Vec::new();
     for number in 0..5 {
         let socket = SocketId(100 + number);
-        let out = link.handle(now, Input::Accepted { socket, claimed: claimed.clone() });
+        let out = link.handle(
+            now,
+            Input::Accepted {
+                socket,
+                claimed: claimed.clone(),
+            },
+        );
         closed.extend(out.closes.iter().map(|(socket, code, _)| (socket.0, *code)));
     }
     assert_eq!(closed.len(), 3);
     assert!(closed.iter().all(|(_, code)| *code == 4405));
     let out = link.handle(now.after(10_000), Input::Timeout);
     let timeouts = out.events.iter().filter(|event| {
-        matches!(event, Event::Misbehaved { how: Misbehaved::HandshakeTimeout, frame: 1, .. })
+        matches!(
+            event,
+            Event::Misbehaved {
+                how: Misbehaved::HandshakeTimeout,
+                frame: 1,
+                ..
+            }
+        )
     });
     assert_eq!(timeouts.count(), 2);
 }

@@ -59,16 +59,26 @@ impl Identity {
     }
 
     pub(crate) fn as_peer(&self) -> Peer {
-        Peer { did: self.did.clone(), host: self.host.clone(), document: self.as_document() }
+        Peer {
+            did: self.did.clone(),
+            host: self.host.clone(),
+            document: self.as_document(),
+        }
     }
 }
 
 pub(crate) fn policy(level: TrustLevel) -> Policy {
-    Policy { level, allow_agents: BTreeSet::new() }
+    Policy {
+        level,
+        allow_agents: BTreeSet::new(),
+    }
 }
 
 pub(crate) fn limits() -> Limits {
-    Limits { backoff_cap_ms: 60_000, ..Limits::default() }
+    Limits {
+        backoff_cap_ms: 60_000,
+        ..Limits::default()
+    }
 }
 
 pub(crate) fn config(own: &Identity, peer: &Identity, level: TrustLevel) -> Config {
@@ -124,9 +134,17 @@ struct Socket {
 }
 
 enum Job {
-    Dialled { node: usize },
-    Delivered { node: usize, epoch: u64, items: Vec<(u64, Item)> },
-    Document { node: usize },
+    Dialled {
+        node: usize,
+    },
+    Delivered {
+        node: usize,
+        epoch: u64,
+        items: Vec<(u64, Item)>,
+    },
+    Document {
+        node: usize,
+    },
 }
 
 pub(crate) struct Pair {
@@ -189,8 +207,12 @@ impl Pair {
         let seed = self.rng.bytes();
         let it = &mut self.nodes[node];
         let mut restored = it.store.restored.clone();
-        restored.out.queued_bytes =
-            it.store.outbox.values().map(|item| item.bytes.len() as u64).sum();
+        restored.out.queued_bytes = it
+            .store
+            .outbox
+            .values()
+            .map(|item| item.bytes.len() as u64)
+            .sum();
         let key = it.identity.key.clone();
         it.link = Some(Link::new(it.config.clone(), key, restored, seed));
         self.input(node, Input::Timeout);
@@ -260,7 +282,12 @@ impl Pair {
         id[8] = 1;
         let length = 200 + usize::try_from(self.rng.below(400)).unwrap();
         let bytes = vec![u8::try_from(self.next_message % 251).unwrap(); length];
-        Item { id, from: agent(node, from), to: agent(1 - node, to), bytes: bytes.into() }
+        Item {
+            id,
+            from: agent(node, from),
+            to: agent(1 - node, to),
+            bytes: bytes.into(),
+        }
     }
 
     pub(crate) fn view(&self, node: usize) -> View {
@@ -300,10 +327,17 @@ impl Pair {
                 (0..2).filter_map(|to| Some((socket.pipes[to].front()?.0, *id, to)))
             })
             .min();
-        let wake = (0..2).filter_map(|node| Some((self.nodes[node].wake?, node))).min();
+        let wake = (0..2)
+            .filter_map(|node| Some((self.nodes[node].wake?, node)))
+            .min();
         let job = self.jobs.keys().next().copied();
         let times = [arrival.map(|a| a.0), wake.map(|w| w.0), job.map(|j| j.0)];
-        let Some(next) = times.into_iter().flatten().min().filter(|next| *next <= end) else {
+        let Some(next) = times
+            .into_iter()
+            .flatten()
+            .min()
+            .filter(|next| *next <= end)
+        else {
             return false;
         };
         self.now = self.now.max(next);
@@ -324,7 +358,13 @@ impl Pair {
         let (_, parcel) = socket.pipes[to].pop_front().unwrap();
         match parcel {
             Parcel::Frame(bytes) if socket.open[to] => {
-                self.input(to, Input::Frame { socket: id, bytes: &bytes });
+                self.input(
+                    to,
+                    Input::Frame {
+                        socket: id,
+                        bytes: &bytes,
+                    },
+                );
             }
             Parcel::Frame(_) => {}
             Parcel::Close(code) => {
@@ -379,7 +419,11 @@ impl Pair {
     }
 
     pub(crate) fn open_sockets(&self) -> Vec<usize> {
-        self.sockets.values().filter(|s| s.open == [true; 2]).map(|s| s.from).collect()
+        self.sockets
+            .values()
+            .filter(|s| s.open == [true; 2])
+            .map(|s| s.from)
+            .collect()
     }
 
     /// The driver fetches the peer's document on its own account.
@@ -389,7 +433,8 @@ impl Pair {
 
     fn schedule(&mut self, after_ms: u64, job: Job) {
         self.next_job += 1;
-        self.jobs.insert((self.now.after(after_ms), self.next_job), job);
+        self.jobs
+            .insert((self.now.after(after_ms), self.next_job), job);
     }
 
     /// Gives a link one input and does what it says, in order.
@@ -398,7 +443,9 @@ impl Pair {
             Input::Enqueue { items } => items.clone(),
             _ => Vec::new(),
         };
-        let Some(link) = self.nodes[node].link.as_mut() else { return };
+        let Some(link) = self.nodes[node].link.as_mut() else {
+            return;
+        };
         let outputs = link.handle(self.now, input);
         self.perform(node, &enqueued, outputs);
     }
@@ -443,7 +490,11 @@ impl Pair {
                 self.schedule(LATENCY_MS, Job::Dialled { node });
             }
             Request::FetchDocument => self.schedule(LATENCY_MS, Job::Document { node }),
-            Request::Load { from_seq, max_items, max_bytes } => {
+            Request::Load {
+                from_seq,
+                max_items,
+                max_bytes,
+            } => {
                 self.nodes[node].loads += 1;
                 let items = self.nodes[node].store.load(from_seq, max_items, max_bytes);
                 self.input(node, Input::Loaded { items });
@@ -456,13 +507,16 @@ impl Pair {
     fn deliver(&mut self, node: usize, epoch: u64, items: Vec<(u64, Item)>) {
         let mut by_agent: BTreeMap<Did, Vec<(u64, Item)>> = BTreeMap::new();
         for (seq, item) in items {
-            by_agent.entry(item.to.clone()).or_default().push((seq, item));
+            by_agent
+                .entry(item.to.clone())
+                .or_default()
+                .push((seq, item));
         }
         for (agent, items) in by_agent {
             let busy_until = self.jobs.iter().filter_map(|((due, _), job)| match job {
-                Job::Delivered { node: of, items, .. } if *of == node => {
-                    (items[0].1.to == agent).then_some(*due)
-                }
+                Job::Delivered {
+                    node: of, items, ..
+                } if *of == node => (items[0].1.to == agent).then_some(*due),
                 Job::Delivered { .. } | Job::Dialled { .. } | Job::Document { .. } => None,
             });
             let wait = busy_until.max().map_or(0, |due| due.since(self.now));
@@ -481,7 +535,10 @@ impl Pair {
             let once: BTreeSet<[u8; 16]> = arrived.iter().copied().collect();
             assert_eq!(arrived.len(), once.len(), "a message arrived twice");
             for id in &sent[node] {
-                let delivered = outcome.get(id).expect("every message has an outcome").is_none();
+                let delivered = outcome
+                    .get(id)
+                    .expect("every message has an outcome")
+                    .is_none();
                 assert_eq!(once.contains(id), delivered, "the receipt tells the truth");
             }
             assert_eq!(outcome.len(), sent[node].len());
@@ -498,13 +555,21 @@ impl Node {
         let store = &mut self.store;
         let restored = &mut store.restored;
         match change {
-            Change::Append { index_in_input, seq } => {
+            Change::Append {
+                index_in_input,
+                seq,
+            } => {
                 assert!(seq > restored.out.acked && seq >= restored.out.next_seq.max(1));
                 restored.out.next_seq = seq + 1;
                 store.outbox.insert(seq, enqueued[index_in_input].clone());
             }
-            Change::Refuse { index_in_input, code } => {
-                store.outcome.insert(enqueued[index_in_input].id, Some(code));
+            Change::Refuse {
+                index_in_input,
+                code,
+            } => {
+                store
+                    .outcome
+                    .insert(enqueued[index_in_input].id, Some(code));
             }
             Change::Withdrawn { seq, id, code } => {
                 let item = store.outbox.get_mut(&seq).unwrap();
@@ -512,7 +577,12 @@ impl Node {
                 item.bytes = Vec::new().into();
                 assert_eq!(store.outcome.insert(id, Some(code)), None);
             }
-            Change::Acked { upto, at: _, rejects, evidence } => {
+            Change::Acked {
+                upto,
+                at: _,
+                rejects,
+                evidence,
+            } => {
                 assert!(upto > restored.out.acked);
                 restored.out.acked = upto;
                 check_evidence(&evidence, &peer);
@@ -533,7 +603,10 @@ impl Node {
             }
             Change::OutEpoch { epoch } => {
                 assert!(epoch > restored.out.epoch);
-                restored.out = RestoredOut { epoch, ..restored.out };
+                restored.out = RestoredOut {
+                    epoch,
+                    ..restored.out
+                };
             }
         }
     }
@@ -559,7 +632,10 @@ impl Store {
     }
 
     fn deliver(&mut self, gone: &BTreeSet<Did>, item: &Item) -> DeliveryVerdict {
-        let holds = self.agents.get(&item.to).is_some_and(|inbox| inbox.contains(&item.id));
+        let holds = self
+            .agents
+            .get(&item.to)
+            .is_some_and(|inbox| inbox.contains(&item.id));
         if gone.contains(&item.to) && !holds {
             return DeliveryVerdict::Refused(Code::from_static("AGENT_GONE"));
         }
@@ -588,14 +664,28 @@ impl Store {
 /// Anybody who holds the peer's key can check an acknowledgement.
 fn check_evidence(evidence: &Evidence, peer: &Peer) {
     match evidence {
-        Evidence::Receipt { kid, statement, signature } => {
+        Evidence::Receipt {
+            kid,
+            statement,
+            signature,
+        } => {
             assert!(!statement.starts_with(b"entente/1 "));
-            peer.document.keys[kid].verify(&[statement], signature).unwrap();
+            peer.document.keys[kid]
+                .verify(&[statement], signature)
+                .unwrap();
         }
-        Evidence::Handshake { kid, frame, prior, body, signature } => {
+        Evidence::Handshake {
+            kid,
+            frame,
+            prior,
+            body,
+            signature,
+        } => {
             let label = if *frame == 3 { LABEL_AUTH } else { LABEL_READY };
             let digest = sha256(&[b"entente/1 digest", &[0], prior, body]);
-            peer.document.keys[kid].verify(&[label, &[0], &digest], signature).unwrap();
+            peer.document.keys[kid]
+                .verify(&[label, &[0], &digest], signature)
+                .unwrap();
         }
     }
 }

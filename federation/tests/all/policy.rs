@@ -11,12 +11,18 @@ use crate::pair::{ALPHA, BETA, Pair, agent, policy};
 
 fn listed(agents: &[(usize, u64)]) -> Policy {
     let allow_agents: BTreeSet<_> = agents.iter().map(|(node, n)| agent(*node, *n)).collect();
-    Policy { level: TrustLevel::Allowlist, allow_agents }
+    Policy {
+        level: TrustLevel::Allowlist,
+        allow_agents,
+    }
 }
 
 fn codes(pair: &Pair, node: usize) -> BTreeSet<String> {
     let outcome = pair.nodes[node].store.outcome.values();
-    outcome.flatten().map(|code| code.as_str().to_owned()).collect()
+    outcome
+        .flatten()
+        .map(|code| code.as_str().to_owned())
+        .collect()
 }
 
 #[test]
@@ -38,17 +44,26 @@ fn the_sender_is_refused_at_once_and_the_receiver_refuses_what_still_comes() {
     assert!(pair.run_until(30_000, Pair::settled));
     pair.check(&sent);
     for node in [ALPHA, BETA] {
-        assert_eq!(codes(&pair, node), BTreeSet::from(["NOT_ALLOWED".to_owned()]));
-        let delivered = pair.nodes[node].store.outcome.values().filter(|o| o.is_none()).count();
+        assert_eq!(
+            codes(&pair, node),
+            BTreeSet::from(["NOT_ALLOWED".to_owned()])
+        );
+        let delivered = pair.nodes[node]
+            .store
+            .outcome
+            .values()
+            .filter(|o| o.is_none())
+            .count();
         assert!((10..70).contains(&delivered));
     }
 }
 
 #[test]
 fn no_link_exists_at_private_or_verified() {
-    for (level, code) in
-        [(TrustLevel::Private, "POLICY_PRIVATE"), (TrustLevel::Verified, "VERIFIED_UNAVAILABLE")]
-    {
+    for (level, code) in [
+        (TrustLevel::Private, "POLICY_PRIVATE"),
+        (TrustLevel::Verified, "VERIFIED_UNAVAILABLE"),
+    ] {
         for strict in [ALPHA, BETA] {
             let mut pair = Pair::new(3);
             pair.nodes[strict].config.policy = policy(level);
@@ -58,12 +73,18 @@ fn no_link_exists_at_private_or_verified() {
             assert_eq!(pair.view(strict).state, LinkState::Refused);
             assert_eq!(pair.nodes[strict].dials, 0);
             assert_eq!(pair.view(1 - strict).state, LinkState::Refused);
-            assert_eq!(pair.view(1 - strict).last_error, Some(Code::from_static(code)));
+            assert_eq!(
+                pair.view(1 - strict).last_error,
+                Some(Code::from_static(code))
+            );
             assert_eq!(
                 pair.nodes[strict].store.outcome.get(&sent[0]),
                 Some(&Some(Code::from_static(code)))
             );
-            assert_eq!(pair.nodes[ALPHA].count(|e| matches!(e, Event::Up { .. })), 0);
+            assert_eq!(
+                pair.nodes[ALPHA].count(|e| matches!(e, Event::Up { .. })),
+                0
+            );
         }
     }
 }
@@ -78,14 +99,24 @@ fn a_level_set_to_private_ends_the_session_and_refuses_what_waits() {
     pair.nodes[ALPHA].config.policy = policy(TrustLevel::Private);
     pair.input(ALPHA, Input::Policy(policy(TrustLevel::Private)));
     let outcome = &pair.nodes[ALPHA].store.outcome;
-    assert!(sent[ALPHA].iter().all(|id| outcome[id].as_ref().unwrap().as_str() == "POLICY_PRIVATE"));
+    assert!(
+        sent[ALPHA]
+            .iter()
+            .all(|id| outcome[id].as_ref().unwrap().as_str() == "POLICY_PRIVATE")
+    );
     assert_eq!(pair.view(ALPHA).state, LinkState::Refused);
     // Set back, the numbers of the withdrawn messages are skipped and the stream goes on.
     pair.nodes[ALPHA].config.policy = policy(TrustLevel::Open);
     pair.input(ALPHA, Input::Policy(policy(TrustLevel::Open)));
     let later = pair.send(ALPHA, 5);
     assert!(pair.run_until(60_000, Pair::settled));
-    let arrived: Vec<_> = pair.nodes[BETA].store.agents.values().flatten().copied().collect();
+    let arrived: Vec<_> = pair.nodes[BETA]
+        .store
+        .agents
+        .values()
+        .flatten()
+        .copied()
+        .collect();
     assert_eq!(arrived.len(), 5);
     assert!(later.iter().all(|id| arrived.contains(id)));
 }
@@ -106,7 +137,10 @@ fn an_agent_taken_off_the_list_gets_nothing_that_was_still_queued() {
     pair.check(&sent);
     let agents: Vec<_> = pair.nodes[BETA].store.agents.keys().cloned().collect();
     assert_eq!(agents, [agent(BETA, 0)]);
-    assert_eq!(codes(&pair, ALPHA), BTreeSet::from(["NOT_ALLOWED".to_owned()]));
+    assert_eq!(
+        codes(&pair, ALPHA),
+        BTreeSet::from(["NOT_ALLOWED".to_owned()])
+    );
 }
 
 #[test]
@@ -129,7 +163,12 @@ fn a_removed_peer_is_told_and_the_link_stays_silent() {
     let mut pair = Pair::new(7);
     pair.start_both();
     pair.run_for(2_000);
-    pair.input(ALPHA, Input::Shutdown { code: Code::from_static("PEER_DELETED") });
+    pair.input(
+        ALPHA,
+        Input::Shutdown {
+            code: Code::from_static("PEER_DELETED"),
+        },
+    );
     let refused = pair.send(ALPHA, 2);
     assert_eq!(
         pair.nodes[ALPHA].store.outcome.get(&refused[0]),
@@ -137,7 +176,10 @@ fn a_removed_peer_is_told_and_the_link_stays_silent() {
     );
     pair.run_for(1_000);
     assert_eq!(pair.view(BETA).state, LinkState::Refused);
-    assert_eq!(pair.view(BETA).last_error, Some(Code::from_static("REMOVED")));
+    assert_eq!(
+        pair.view(BETA).last_error,
+        Some(Code::from_static("REMOVED"))
+    );
     let dials = pair.nodes[ALPHA].dials;
     pair.run_for(600_000);
     assert_eq!(pair.nodes[ALPHA].dials, dials);
