@@ -1,0 +1,99 @@
+//! The documents the fake peer publishes, written out member by member.
+
+use entente_lexicon::api::PublicKeysView;
+use entente_lexicon::id::BASE32;
+use entente_trust::crypto::hash::sha256;
+use entente_trust::crypto::multikey::kid;
+use entente_trust::proof::{PROOF, Signer, attach};
+use serde_json::{Map, Value, json};
+
+use super::identity::{Identity, now};
+
+pub(super) fn network(identity: &Identity, keys: &PublicKeysView, log0: Value) -> Map<String, Value> {
+    let head = serde_json_canonicalizer::to_vec(&log0).expect("canonical JSON");
+    let key = |multikey: &str| {
+        json!([{ "kid": kid(multikey), "publicKeyMultibase": multikey, "validFrom": log0["time"] }])
+    };
+    let document = json!({
+        "did": identity.did,
+        "relay": format!("ws://{}/relay", identity.host),
+        "publicKey": keys.signing,
+        "federation": { "allowInbound": true, "allowOutbound": true, "trustLevel": "open" },
+        "version": 1,
+        "name": "fake",
+        "hosts": [identity.host],
+        "keys": {
+            "signing": key(&keys.signing),
+            "encryption": key(&keys.encryption),
+            "hybrid": key(&keys.hybrid),
+        },
+        "seq": 0,
+        "log": BASE32.encode(&sha256(&[&head])),
+        "log0": log0,
+        "endpoints": {
+            "agents": "/relay/agents",
+            "federation": "/relay/federation",
+            "firehose": "/relay/firehose",
+            "peers": "/relay/peers",
+        },
+        "limits": { "documentBytes": 65536, "frameBytes": 262_144, "messageBytes": 65536 },
+        "software": { "name": "fake", "version": "1" },
+    });
+    object(document)
+}
+
+pub(super) fn card(
+    agent: &Identity,
+    network: &Identity,
+    name: &str,
+    keys: &PublicKeysView,
+    log0: Value,
+) -> String {
+    let mut card = object(json!({
+        "version": 1,
+        "did": agent.did,
+        "name": name,
+        "host": agent.host,
+        "network": network.did,
+        "keys": keys,
+        "log0": log0,
+    }));
+    sign(&mut card, PROOF, agent);
+    sign(&mut card, "networkProof", network);
+    Value::Object(card).to_string()
+}
+
+/// Signs a document with an identity's key, in the name of that identity.
+#[must_use]
+pub fn sign_document(mut document: Map<String, Value>, identity: &Identity) -> String {
+    sign(&mut document, PROOF, identity);
+    Value::Object(document).to_string()
+}
+
+/// Takes a signed document apart, changes it, and signs it again.
+///
+/// # Panics
+/// If the text is no document.
+#[must_use]
+pub fn resign(text: &str, identity: &Identity, change: impl FnOnce(&mut Map<String, Value>)) -> String {
+    let mut document = object(serde_json::from_str(text).expect("a document"));
+    change(&mut document);
+    sign_document(document, identity)
+}
+
+/// Writes the document with its member `did` twice.
+#[must_use]
+pub fn duplicate_key(text: &str) -> String {
+    let did = serde_json::from_str::<Value>(text).expect("a document")["did"].to_string();
+    text.replacen('{', &format!("{{\"did\":{did},"), 1)
+}
+
+fn sign(document: &mut Map<String, Value>, name: &str, identity: &Identity) {
+    let signer = Signer { did: &identity.did, kid: &identity.kid, key: &identity.signing };
+    attach(document, name, &signer, now()).expect("a document that can be signed");
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    let Value::Object(members) = value else { panic!("an object") };
+    members
+}

@@ -1,0 +1,210 @@
+//! What agents say is found nowhere but in their inboxes: not in any file a network keeps, not on
+//! the wire between networks, not on the firehose, not in a log.
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use data_encoding::HEXLOWER;
+use entente_e2e::fake_peer::{FakePeer, Identity, Item, Kind, OnDial, Receipt, Responder};
+use entente_e2e::scan::{Hit, Marker, scan_folder};
+use entente_e2e::socket::Heard;
+use entente_e2e::wait::{PATIENCE, wait_for};
+use entente_e2e::{Agent, Deployment, Network, Options, Socket};
+use entente_lexicon::Did;
+use entente_trust::crypto::sign::VerifyingKey;
+use entente_trust::message::{Expected, open};
+use serde_json::{Value, json};
+
+fn marker(what: &str) -> Marker {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).expect("entropy");
+    Marker::new(&format!("leak-{what}-{}", HEXLOWER.encode(&bytes)))
+}
+
+fn firehose(network: &Network, as_admin: bool) -> Socket {
+    let url = format!("{}/relay/firehose", network.url);
+    let bearer = format!("Bearer {}", network.admin_key);
+    let headers = [("authorization", bearer.as_str())];
+    Socket::open(&url, if as_admin { &headers } else { &[] }).expect("an upgrade")
+}
+
+/// Everything that came over a socket until it was quiet for a moment.
+fn drain(mut socket: Socket) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        match socket.hear(Duration::from_millis(1500)) {
+            Heard::Text(text) => all.extend(text.into_bytes()),
+            Heard::Bytes(bytes) => all.extend(bytes),
+            Heard::Closed(..) | Heard::Silence => return all,
+        }
+    }
+}
+
+fn deliver(from: &Agent, to: &Agent, body: Value) {
+    let mut body = body;
+    body["to"] = json!(to.address);
+    let id = from.send_body(&body);
+    from.wait_for_status(&id, "delivered");
+    let message = to.wait_for_message(&id);
+    assert_eq!(message["content"], body["content"], "the recipient reads it");
+}
+
+/// Sends the markers every way there is.
+fn exchange(deployment: &Deployment, text: &Marker, data: &Marker, thread: &Marker, uri: &Marker) {
+    let (alpha, beta) = (deployment.network("alpha"), deployment.network("beta"));
+    let one = alpha.create_agent("leak-one");
+    let neighbour = alpha.create_agent("leak-neighbour");
+    let other = beta.create_agent_with("leak-other", json!({ "adminRead": true }));
+    let thread = thread.text();
+    deliver(&one, &other, json!({ "content": { "kind": "text", "text": text.text() }, "thread": thread }));
+    deliver(&other, &one, json!({ "content": { "kind": "json", "data": { "secret": [data.text()] } } }));
+    let uri = format!("https://example.com/{}", uri.text());
+    deliver(&other, &one, json!({ "content": { "kind": "ref", "uri": uri }, "thread": thread }));
+    deliver(&one, &neighbour, json!({ "content": { "kind": "text", "text": text.text() } }));
+    // The admin reads one inbox, and a refused message is kept by its sender.
+    let read = beta.admin.get(&other.path("/inbox")).expect(200);
+    assert!(read.to_string().contains(text.text()));
+    assert!((200..300).contains(&beta.admin.delete(&other.path("")).status));
+    let refused = json!({ "to": other.address, "content": { "kind": "text", "text": text.text() } });
+    let id = one.send_body(&refused);
+    one.wait_for_status(&id, "refused");
+}
+
+/// A message to the fake peer, which records every byte of the link and then opens it as the
+/// recipient would. Returns what the link carried.
+fn to_the_fake_peer(deployment: &Deployment, text: &Marker) -> Vec<u8> {
+    let alpha = deployment.network("alpha");
+    let sender = alpha.create_agent("leak-abroad");
+    let peer = FakePeer::start(deployment.take_peer_port());
+    let agent = peer.add_agent("listener");
+    peer.on_dial(OnDial::Accept);
+    peer.join(alpha, "open");
+    let mut wire = peer.accepted().socket;
+    let mut recorded = Vec::new();
+    let mut next = || loop {
+        match wire.hear(PATIENCE) {
+            Heard::Bytes(bytes) => return bytes,
+            other @ (Heard::Text(_) | Heard::Closed(..) | Heard::Silence) => panic!("heard {other:?}"),
+        }
+    };
+    let hello = next();
+    let known = peer.know(alpha);
+    let mut responder = Responder::new(&peer.identity, known.clone(), &hello);
+    recorded.extend_from_slice(&hello);
+    let ack = responder.hello_ack();
+    wire.send_bytes(ack);
+    let mut next = || match wire.hear(PATIENCE) {
+        Heard::Bytes(bytes) => bytes,
+        other @ (Heard::Text(_) | Heard::Closed(..) | Heard::Silence) => panic!("heard {other:?}"),
+    };
+    let auth = next();
+    recorded.extend_from_slice(&auth);
+    responder.read_auth(&auth);
+    let (ready, mut session) = responder.ready();
+    wire.send_bytes(ready);
+    let content = json!({ "kind": "text", "text": text.text() });
+    let id = sender.send_body(&json!({ "to": agent.address, "content": content }));
+    let message = wait_for("the message on the wire", PATIENCE, || {
+        let Heard::Bytes(bytes) = wire.hear(PATIENCE) else { panic!("a frame") };
+        recorded.extend_from_slice(&bytes);
+        let frame = session.read(&bytes);
+        (frame.kind == Kind::Msg).then_some(frame)
+    });
+    let items = message.items();
+    assert_eq!(items.len(), 1);
+    reads_as(&items[0], alpha, &sender, &agent.identity, &peer.identity, &agent.hybrid_kid(), text);
+    let receipt = Receipt { from: message.seq, at: 1_800_000_000_000, rejects: Vec::new() };
+    let (own, theirs) = (peer.identity.did.as_str(), alpha.did.as_str());
+    let body = receipt.body(&peer.identity.signing, own, theirs, message.epoch, message.seq, &[items[0].id]);
+    wire.send_bytes(session.write(Kind::Ack, message.epoch, message.seq, &body));
+    let status = sender.wait_for_status(&id, "delivered");
+    assert_eq!(status["receipts"][1]["by"], peer.identity.did.as_str());
+    recorded
+}
+
+/// The recipient, and it alone, can open the message, and it is signed by its sender.
+fn reads_as(
+    item: &Item,
+    alpha: &Network,
+    sender: &Agent,
+    agent: &Identity,
+    network: &Identity,
+    kid: &str,
+    text: &Marker,
+) {
+    let card = alpha.public.get(&format!("/relay/agents/{}", sender.did)).expect(200);
+    let key = VerifyingKey::from_multikey(card["keys"]["signing"].as_str().unwrap()).unwrap();
+    let from = Did::parse(&sender.did).unwrap();
+    assert_eq!((&item.from, &item.to), (&from, &agent.did));
+    let expected = Expected { from: &from, to: &agent.did, network: &network.did, kid };
+    let (header, body) = open(&item.envelope, &agent.hybrid, &key, &expected).expect("it opens");
+    assert_eq!(header.id, item.id);
+    let content = serde_json::to_value(&body.content).unwrap();
+    assert_eq!(content, json!({ "kind": "text", "text": text.text() }));
+    let stranger = Identity::network("localhost:1");
+    assert!(open(&item.envelope, &stranger.hybrid, &key, &expected).is_err());
+}
+
+/// A message that waits in the outbox of a peer that never answers.
+fn to_nobody(deployment: &Deployment, text: &Marker) {
+    let alpha = deployment.network("alpha");
+    let sender = alpha.create_agent("leak-waiting");
+    let peer = FakePeer::start(deployment.take_peer_port());
+    let agent = peer.add_agent("deaf");
+    peer.join(alpha, "open");
+    let _ = sender.send(&agent.address, text.text());
+    assert_eq!(alpha.peer(peer.identity.did.as_str())["queued"], 1);
+}
+
+fn no_hits(hits: &[Hit]) {
+    assert!(hits.is_empty(), "found what must not be there: {hits:#?}");
+}
+
+fn is_object(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    text.contains("/do/") && text.contains(".sqlite")
+}
+
+#[test]
+fn what_agents_say_is_stored_and_carried_nowhere_in_the_clear() {
+    let deployment = Options::default().networks(2).fake_peers(2).start();
+    let (alpha, beta) = (deployment.network("alpha"), deployment.network("beta"));
+    let (text, data, thread, uri) = (marker("text"), marker("data"), marker("thread"), marker("uri"));
+    let watchers: Vec<_> = [alpha, beta]
+        .into_iter()
+        .flat_map(|network| [(network, true), (network, false)])
+        .map(|(network, admin)| (format!("{}'s firehose, admin {admin}", network.name), firehose(network, admin)))
+        .collect();
+
+    exchange(&deployment, &text, &data, &thread, &uri);
+    let link = to_the_fake_peer(&deployment, &text);
+    to_nobody(&deployment, &text);
+    // A name is no secret: it proves that the scanner reads the right files, written through.
+    let planted = marker("planted");
+    for network in [alpha, beta] {
+        let _ = network.create_agent(planted.text());
+    }
+
+    let markers = [text, data, thread, uri];
+    for (place, socket) in watchers {
+        let seen = drain(socket);
+        assert!(seen.len() > 500, "{place} showed next to nothing");
+        no_hits(&markers.iter().flat_map(|marker| marker.find(&place, &seen)).collect::<Vec<_>>());
+    }
+    assert!(link.len() > 5000, "the link carried {} bytes", link.len());
+    no_hits(&markers.iter().flat_map(|marker| marker.find("the link", &link)).collect::<Vec<_>>());
+
+    for network in [alpha, beta] {
+        let folder = deployment.persist(&network.name);
+        let (found, files) = scan_folder(&folder, std::slice::from_ref(&planted));
+        let objects = files.iter().filter(|path| is_object(path)).count();
+        assert!(objects >= 5, "{objects} objects among {files:#?}");
+        assert!(found.iter().any(|hit| hit.place.contains("/d1/")), "the planted name is in D1: {found:#?}");
+        assert!(found.iter().any(|hit| is_object(Path::new(&hit.place))), "and in an object: {found:#?}");
+    }
+    // Persisted state, logs, the tables for scripts: everything there is.
+    let (hits, files) = scan_folder(deployment.state(), &markers);
+    assert!(files.iter().any(|path| path.ends_with("alpha/log")), "{files:#?}");
+    no_hits(&hits);
+}
