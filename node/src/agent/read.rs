@@ -24,7 +24,7 @@ pub(super) struct Page {
 
 impl Page {
     fn limit(&self) -> Result<u32, ApiError> {
-        let Some(text) = &self.limit else {
+        let Some(text) = given(&self.limit) else {
             return Ok(DEFAULT_PAGE);
         };
         match text.parse() {
@@ -38,7 +38,7 @@ impl Page {
 
     /// Rows after this one.
     fn after(&self) -> Result<u64, ApiError> {
-        let Some(text) = &self.cursor else {
+        let Some(text) = given(&self.cursor) else {
             return Ok(0);
         };
         BASE32
@@ -65,6 +65,11 @@ impl Page {
             )),
         }
     }
+}
+
+/// An empty parameter is one that is not there.
+fn given(parameter: &Option<String>) -> Option<&str> {
+    parameter.as_deref().filter(|text| !text.is_empty())
 }
 
 fn cursor(n: u64) -> String {

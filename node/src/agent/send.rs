@@ -7,7 +7,7 @@ use entente_lexicon::api::{Accepted, NewEvent, SendMessage};
 use entente_lexicon::message::DEFAULT_PRIORITY;
 use entente_lexicon::{Content, MessageId, ReceiptStatus, Recipient, Timestamp};
 use entente_trust::crypto::hash;
-use entente_trust::message::{Body, Header, seal};
+use entente_trust::message::{Body, Header, SealError, seal};
 use futures::channel::oneshot;
 use futures::future::{Either, select};
 use worker::Delay;
@@ -110,7 +110,7 @@ impl Core {
             &contact.kid,
             &mut internal::rng(),
         )
-        .map_err(ApiError::internal)?;
+        .map_err(unsealable)?;
         if !self.outbox.has_room(bytes.len()) {
             return Err(ApiError::new(
                 429,
@@ -246,6 +246,15 @@ fn check_content(content: &Content) -> Result<(), ApiError> {
 
 fn request_digest(request: &SendMessage) -> Result<[u8; 32], ApiError> {
     Ok(hash::sha256(&[&serde_json::to_vec(request)?]))
+}
+
+/// Says why a message cannot be sealed.
+fn unsealable(error: SealError) -> ApiError {
+    match error {
+        SealError::TooLarge => ApiError::new(413, "CONTENT_TOO_LARGE", format!("{error}.")),
+        SealError::Field => ApiError::bad_request("INVALID_BODY", format!("{error}.")),
+        SealError::Key => ApiError::new(502, "CARD_INVALID", format!("{error}.")),
+    }
 }
 
 /// Says why the next object would not take a message.
