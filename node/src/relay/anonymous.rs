@@ -87,7 +87,7 @@ mod tests {
             peer: Some("secret.example".to_owned()),
             code: Some("NOT_ALLOWED".to_owned()),
             label: Some("demo script".to_owned()),
-            latency_ms: Some(12),
+            latency_ms: Some(987_654),
         }
     }
 
@@ -120,12 +120,9 @@ mod tests {
             "mmm",
             "demo",
             "NOT_",
-            "12",
+            "987654",
         ] {
-            assert!(
-                !text.replace("1769", "").contains(secret),
-                "{secret} in {text}"
-            );
+            assert!(!text.contains(secret), "{secret} in {text}");
         }
         assert_eq!(
             (seen.seq, seen.kind.as_str(), seen.at),

@@ -4,8 +4,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use entente_lexicon::api::{AgentPresence, FirehoseFrame, PublicPeer, Ticket, Viewer};
-use entente_lexicon::{Host, Timestamp};
+use entente_lexicon::{Host, Timestamp, TrustLevel};
 use entente_trust::crypto::token::{Token, token_hash};
+use entente_trust::policy;
 use wasm_bindgen_futures::spawn_local;
 use worker::{Delay, Headers, Request, Response, WebSocket, WebSocketPair, console_warn};
 
@@ -225,7 +226,7 @@ fn status(
     live: &Live,
     listed: &Listed,
     viewer: Viewer,
-    level: entente_lexicon::TrustLevel,
+    level: TrustLevel,
     at: Timestamp,
 ) -> FirehoseFrame {
     let agents = listed.agents.iter().map(|(did, name, admin_read)| {
@@ -245,11 +246,17 @@ fn status(
         // By name they would be in an order that tells who is who.
         agents.sort_by(|a, b| a.id.cmp(&b.id));
     }
+    let hidden = viewer == Viewer::Observer && !policy::allows_link(level);
+    let peers = if hidden {
+        Vec::new()
+    } else {
+        with_states(live, listed)
+    };
     FirehoseFrame::Status {
         viewer,
         network: Core::network(&live.stored, level),
         agents,
-        peers: with_states(live, listed),
+        peers,
     }
 }
 

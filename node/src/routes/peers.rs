@@ -24,6 +24,8 @@ use crate::store::peers::{NewPeer, PeerRow};
 
 /// Peers that a network may have.
 const MAX_PEERS: u64 = 500;
+/// Of these, networks that came by themselves leave some for those that the admin wants.
+const MAX_STRANGERS: u64 = 400;
 /// Agents that one peer's list may name.
 const MAX_ALLOWED: usize = 1_000;
 /// Links that are asked for their status at once.
@@ -86,11 +88,15 @@ pub(super) async fn admit(
         ));
     }
     let known = directory.peer(&document.did).await?;
-    if known.is_none() && directory.peer_count().await? >= MAX_PEERS {
+    let room = match wish.expected {
+        None => MAX_PEERS,
+        Some(_) => MAX_STRANGERS,
+    };
+    if known.is_none() && directory.peer_count().await? >= room {
         return Err(ApiError::new(
             422,
             "TOO_MANY_PEERS",
-            "This network has 500 peers already: remove one first.",
+            "This network has all the peers it can take: an admin must remove one first.",
         ));
     }
     let there = directory.peer_by_host(&wish.target.host).await?;
