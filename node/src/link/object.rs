@@ -164,7 +164,9 @@ impl Driver {
         if known.is_some_and(|document| document == record.document) {
             let policy = policy_of(&record);
             self.peer.replace(Some(Rc::new(record)));
-            self.feed(Input::Policy(policy))
+            self.feed(Input::Policy(policy))?;
+            // Whoever adds a peer again wants to see it tried again now.
+            self.feed(Input::Probe)
         } else {
             self.start(record).await
         }
