@@ -101,7 +101,7 @@ impl Config {
     /// # Errors
     /// As [`Self::from_env`].
     pub fn from_texts(host: &str, name: &str, level: &str, dev: &str) -> Result<Self, Problem> {
-        let host = Host::parse(host).map_err(|_| Problem::Variable("NETWORK_HOST"))?;
+        let host = Host::parse(host).map_err(|_error| Problem::Variable("NETWORK_HOST"))?;
         let name = if name.is_empty() {
             host.name().to_owned()
         } else {
@@ -112,7 +112,7 @@ impl Config {
         }
         let trust_level = match level {
             "" => TrustLevel::Allowlist,
-            text => text.parse().map_err(|_| Problem::Variable("TRUST_LEVEL"))?,
+            text => text.parse().map_err(|_error| Problem::Variable("TRUST_LEVEL"))?,
         };
         let dev_hosts = dev
             .split(',')

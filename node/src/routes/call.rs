@@ -62,7 +62,7 @@ impl Call {
             return Ok((**row).clone());
         }
         let unknown = || unknown_agent(self.parameter());
-        let name = AgentName::parse(self.parameter()).map_err(|_| unknown())?;
+        let name = AgentName::parse(self.parameter()).map_err(|_error| unknown())?;
         let row = self.directory()?.agent_by_name(&name).await?;
         row.ok_or_else(unknown)
     }

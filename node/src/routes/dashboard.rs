@@ -21,7 +21,7 @@ pub(super) fn home(_: &Call) -> Result<Response, ApiError> {
 
 /// Serves a file, or the page itself for a path that is one of its views.
 pub(super) async fn file(call: &Call) -> Result<Response, ApiError> {
-    let assets = call.env.assets(ASSETS).map_err(|_| absent())?;
+    let assets = call.env.assets(ASSETS).map_err(|_error| absent())?;
     let path = match call.request.path().as_str() {
         "/dashboard" => "/dashboard/".to_owned(),
         other => other.to_owned(),
