@@ -82,7 +82,7 @@ impl Link {
         restored: Restored,
         entropy_seed: [u8; 32],
     ) -> Self {
-        Self {
+        let mut link = Self {
             config,
             key,
             entropy: Entropy::new(entropy_seed),
@@ -99,7 +99,12 @@ impl Link {
             granted: None,
             last_error: None,
             round_trip_ms: None,
+        };
+        if let Some(code) = link.own_refusal() {
+            link.last_error = Some(code.code());
+            link.outbox.begin_scan();
         }
+        link
     }
 
     /// Advances the machine by one input.
@@ -376,7 +381,7 @@ impl Link {
             self.dial_failed(now, Code::from_static("DIAL_TIMEOUT"), out);
         }
         self.expire_openings(now, out);
-        let busy = self.outbox.queued() > 0 || self.inbox.is_busy();
+        let busy = self.outbox.has_work() || self.inbox.is_busy();
         let Some(session) = &mut self.session else {
             return;
         };

@@ -312,10 +312,13 @@ impl Link {
         out: &mut Outputs,
     ) {
         self.fetch.under_way = false;
-        match document {
-            Ok(document) => self.config.peer.document = document,
-            Err(code) => self.last_error = Some(code),
-        }
+        let failure = match document {
+            Ok(document) => {
+                self.config.peer.document = document;
+                None
+            }
+            Err(code) => Some(code),
+        };
         self.drop_revoked(now, out);
         let (held, others) = self
             .openings
@@ -328,6 +331,8 @@ impl Link {
                 self.advance(now, opening, &bytes, out);
             }
         }
+        // Why it could not be had says more than that a handshake failed over it.
+        self.last_error = failure.or(self.last_error.take());
     }
 
     /// A session does not outlive the key that opened it.

@@ -25,6 +25,8 @@ pub const MAX_ENVELOPE: usize = 128 * 1024;
 /// How much is held ready to be sent.
 const READY_WEIGHT: u64 = 1024 * 1024;
 const READY_ITEMS: usize = 1024;
+/// More than this are never queued; a store that says so anyway is not given the memory.
+const MOST_RESTORED: usize = 1 << 20;
 
 /// The stream's number as it stands in session headers.
 pub(super) const STREAM: u8 = 1;
@@ -66,7 +68,9 @@ impl Outbox {
         let count = next_seq.saturating_sub(1).saturating_sub(stored.acked);
         let mean = stored.queued_bytes.checked_div(count).unwrap_or(0);
         let mean = u32::try_from(mean).unwrap_or(u32::MAX);
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let count = usize::try_from(count)
+            .unwrap_or(MOST_RESTORED)
+            .min(MOST_RESTORED);
         Self {
             epoch: stored.epoch,
             next_seq,

@@ -185,3 +185,32 @@ fn a_removed_peer_is_told_and_the_link_stays_silent() {
     assert_eq!(pair.nodes[ALPHA].dials, dials);
     assert_eq!(pair.nodes[ALPHA].wake, None);
 }
+
+#[test]
+fn a_node_that_died_while_withdrawing_goes_on_when_it_starts() {
+    let mut pair = Pair::new(8);
+    pair.start(ALPHA);
+    let sent = pair.send(ALPHA, 100);
+    pair.crash(ALPHA);
+    pair.nodes[ALPHA].config.policy = policy(TrustLevel::Private);
+    pair.start(ALPHA);
+    let outcome = &pair.nodes[ALPHA].store.outcome;
+    assert!(
+        sent.iter()
+            .all(|id| outcome.get(id).is_some_and(Option::is_some))
+    );
+    assert_eq!(pair.view(ALPHA).state, LinkState::Refused);
+    assert_eq!(
+        pair.view(ALPHA).last_error,
+        Some(Code::from_static("POLICY_PRIVATE"))
+    );
+}
+
+#[test]
+fn why_a_document_could_not_be_had_is_shown() {
+    let mut pair = Pair::new(9);
+    pair.start(ALPHA);
+    let failure = Code::from_static("KEY_CHANGED");
+    pair.input(ALPHA, Input::Document(Err(failure.clone())));
+    assert_eq!(pair.view(ALPHA).last_error, Some(failure));
+}
