@@ -17,7 +17,9 @@ pub(crate) fn now() -> Timestamp {
 
 /// Reads a clock that only goes forward, in milliseconds.
 pub(crate) fn ticks_ms() -> f64 {
-    window().performance().map_or_else(js_sys::Date::now, |clock| clock.now())
+    window()
+        .performance()
+        .map_or_else(js_sys::Date::now, |clock| clock.now())
 }
 
 /// Returns how many minutes local time is ahead of UTC.

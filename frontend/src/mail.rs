@@ -139,15 +139,19 @@ impl Mail {
     fn concerned(self) -> bool {
         let agent = self.from.get_untracked();
         let id = self.store.agents.with_untracked(|agents| {
-            let own = agents.iter().find(|known| known.name.as_deref() == Some(agent.as_str()));
+            let own = agents
+                .iter()
+                .find(|known| known.name.as_deref() == Some(agent.as_str()));
             own.map(|known| known.id.clone())
         });
         let Some(id) = id else { return false };
         self.store.with_fresh(|events| {
             events.iter().any(|event| {
                 let party = |party: &Option<String>| party.as_deref().map(id_of) == Some(&id);
-                matches!(Kind::parse(&event.kind), Kind::Delivered | Kind::Received | Kind::Refused)
-                    && (party(&event.from) || party(&event.to))
+                matches!(
+                    Kind::parse(&event.kind),
+                    Kind::Delivered | Kind::Received | Kind::Refused
+                ) && (party(&event.from) || party(&event.to))
             })
         })
     }
@@ -240,7 +244,9 @@ impl Mail {
         if let Some(id) = self.journey.get_untracked()
             && mail.sent(&id).is_none()
         {
-            let sent = self.conversation.with_untracked(|known| known.sent(&id).cloned());
+            let sent = self
+                .conversation
+                .with_untracked(|known| known.sent(&id).cloned());
             if let Some(sent) = sent {
                 mail.update(sent);
             }
@@ -264,14 +270,18 @@ impl Mail {
     }
 
     fn announce(self, next: &Conversation) {
-        let Some(id) = self.journey.get_untracked() else { return };
+        let Some(id) = self.journey.get_untracked() else {
+            return;
+        };
         let status = |mail: &Conversation| mail.sent(&id).map(|message| message.status);
         let before = self.conversation.with_untracked(status);
         let after = status(next);
         if before != after
             && let Some(after) = after
         {
-            self.store.announcement.set(format!("Your message was {}.", after.as_str()));
+            self.store
+                .announcement
+                .set(format!("Your message was {}.", after.as_str()));
         }
     }
 
@@ -282,7 +292,9 @@ impl Mail {
         let to = self.to.with_untracked(|to| to.trim().to_owned());
         let body = SendMessage {
             to: to.clone(),
-            content: Content::Text { text: self.text.get_untracked() },
+            content: Content::Text {
+                text: self.text.get_untracked(),
+            },
             thread: self.thread.get_untracked(),
             priority: None,
             expires_at: None,
@@ -291,13 +303,17 @@ impl Mail {
         let idempotency = self.idempotency(&body);
         self.sending.set(true);
         self.error.set(None);
-        let request = SendMessage { idempotency_key: Some(idempotency), ..body };
+        let request = SendMessage {
+            idempotency_key: Some(idempotency),
+            ..body
+        };
         let answer = http::send(&key, &agent, &request).await;
         self.sending.try_set(false);
         match answer {
             Ok(accepted) => {
                 self.attempt.try_set_value(None);
-                self.typed.try_update_value(|typed| typed.insert(accepted.id.clone(), to));
+                self.typed
+                    .try_update_value(|typed| typed.insert(accepted.id.clone(), to));
                 self.accepted(&agent, accepted.id, request);
             }
             Err(failure) if failure.status == 401 => self.store.leave_admin(Some(failure)),
@@ -310,7 +326,10 @@ impl Mail {
     /// The same message tried again keeps its key.
     fn idempotency(self, body: &SendMessage) -> String {
         let known = self.attempt.with_value(|attempt| {
-            attempt.as_ref().filter(|(tried, _)| tried == body).map(|(_, key)| key.clone())
+            attempt
+                .as_ref()
+                .filter(|(tried, _)| tried == body)
+                .map(|(_, key)| key.clone())
         });
         let key = known.unwrap_or_else(browser::random_id);
         self.attempt.set_value(Some((body.clone(), key.clone())));
@@ -323,9 +342,16 @@ impl Mail {
         }
         let at = browser::now();
         let by = self.store.network.with_untracked(|network| {
-            network.as_ref().map_or_else(String::new, |network| network.did.clone())
+            network
+                .as_ref()
+                .map_or_else(String::new, |network| network.did.clone())
         });
-        let receipt = ReceiptView { status: ReceiptStatus::Accepted, at, by, code: None };
+        let receipt = ReceiptView {
+            status: ReceiptStatus::Accepted,
+            at,
+            by,
+            code: None,
+        };
         let message = MessageStatus {
             id: id.clone(),
             direction: "out".to_owned(),
@@ -340,7 +366,9 @@ impl Mail {
         self.conversation.update(|mail| mail.update(message));
         self.journey.set(Some(id));
         self.text.set(String::new());
-        self.store.announcement.set("Your message was accepted.".to_owned());
+        self.store
+            .announcement
+            .set("Your message was accepted.".to_owned());
         self.refresh();
     }
 }

@@ -130,9 +130,15 @@ impl Store {
             self.show_status();
         }
         let moved = self.fresh.with_value(|fresh| {
-            fresh.iter().any(|event| Kind::parse(&event.kind).concerns_peers())
+            fresh
+                .iter()
+                .any(|event| Kind::parse(&event.kind).concerns_peers())
         });
-        self.shown.set_value(self.fresh.try_update_value(std::mem::take).unwrap_or_default());
+        self.shown.set_value(
+            self.fresh
+                .try_update_value(std::mem::take)
+                .unwrap_or_default(),
+        );
         self.frame.update(|frame| *frame += 1);
         if moved {
             self.peers_changed.update(|count| *count += 1);
@@ -142,7 +148,10 @@ impl Store {
     fn show_status(self) {
         let first = self.network.with_untracked(Option::is_none);
         self.model.with_value(|model| {
-            let host = model.network.as_ref().map_or("", |network| network.host.as_str());
+            let host = model
+                .network
+                .as_ref()
+                .map_or("", |network| network.host.as_str());
             let mut names = self.names.get_untracked();
             names.set_local(host, &model.agents);
             set_changed(self.names, names);
@@ -193,7 +202,10 @@ impl Store {
 
     /// Remembers the socket's task and ends the one before.
     pub(crate) fn replace_socket(self, next: AbortHandle) {
-        let before = self.socket.try_update_value(|socket| socket.replace(next)).flatten();
+        let before = self
+            .socket
+            .try_update_value(|socket| socket.replace(next))
+            .flatten();
         if let Some(before) = before {
             before.abort();
         }

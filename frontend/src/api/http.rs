@@ -23,7 +23,13 @@ pub(crate) async fn ticket(key: &str) -> Result<Ticket, Failure> {
 
 /// Sends a message as an agent.
 pub(crate) async fn send(key: &str, agent: &str, body: &SendMessage) -> Result<Accepted, Failure> {
-    call(Method::POST, &format!("{}/messages", agent_path(agent)), key, Some(body)).await
+    call(
+        Method::POST,
+        &format!("{}/messages", agent_path(agent)),
+        key,
+        Some(body),
+    )
+    .await
 }
 
 /// Asks how far a message came.
@@ -38,7 +44,11 @@ pub(crate) async fn sent(
     agent: &str,
     cursor: Option<&str>,
 ) -> Result<MessageList, Failure> {
-    let path = format!("{}/messages?direction=out&{}", agent_path(agent), page(cursor));
+    let path = format!(
+        "{}/messages?direction=out&{}",
+        agent_path(agent),
+        page(cursor)
+    );
     call(Method::GET, &path, key, None::<&()>).await
 }
 
@@ -60,14 +70,22 @@ pub(crate) async fn add_peer(key: &str, body: &AddPeer) -> Result<PeerView, Fail
 
 /// Changes what a peer may.
 pub(crate) async fn change_peer(key: &str, did: &str, body: &ChangePeer) -> Result<(), Failure> {
-    let answer = request(Method::PATCH, &format!("{PEERS}/{}", escape(did)), key, Some(body)).await;
+    let answer = request(
+        Method::PATCH,
+        &format!("{PEERS}/{}", escape(did)),
+        key,
+        Some(body),
+    )
+    .await;
     answer.map(drop)
 }
 
 /// Removes a peer.
 pub(crate) async fn remove_peer(key: &str, did: &str) -> Result<(), Failure> {
     let path = format!("{PEERS}/{}", escape(did));
-    request(Method::DELETE, &path, key, None::<&()>).await.map(drop)
+    request(Method::DELETE, &path, key, None::<&()>)
+        .await
+        .map(drop)
 }
 
 fn agent_path(agent: &str) -> String {
@@ -105,7 +123,9 @@ async fn request<B: Serialize>(
         Some(body) => {
             let text = serde_json::to_string(body)
                 .map_err(|error| Failure::bad_answer(&error.to_string()))?;
-            let request = builder.header("content-type", "application/json").body(text);
+            let request = builder
+                .header("content-type", "application/json")
+                .body(text);
             match request {
                 Ok(request) => request.send().await,
                 Err(error) => Err(error),
@@ -123,5 +143,9 @@ async fn read(answer: Result<Response, gloo_net::Error>) -> Result<String, Failu
     let Ok(text) = answer.text().await else {
         return Err(Failure::no_answer());
     };
-    if answer.ok() { Ok(text) } else { Err(Failure::from_answer(answer.status(), &text)) }
+    if answer.ok() {
+        Ok(text)
+    } else {
+        Err(Failure::from_answer(answer.status(), &text))
+    }
 }

@@ -9,6 +9,9 @@ use std::fmt;
 
 use entente_lexicon::api::{ErrorBody, FirehoseFrame};
 
+/// Past events asked for by a page that has seen none, so that it does not begin empty.
+const RECENT: u32 = 200;
+
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -37,7 +40,9 @@ impl Failure {
         Self {
             status: 200,
             code: "BAD_ANSWER".to_owned(),
-            message: format!("The network's answer could not be read ({detail}). Reload the page; its version may have changed."),
+            message: format!(
+                "The network's answer could not be read ({detail}). Reload the page; its version may have changed."
+            ),
         }
     }
 
@@ -45,7 +50,11 @@ impl Failure {
     #[must_use]
     pub fn from_answer(status: u16, body: &str) -> Self {
         match serde_json::from_str::<ErrorBody>(body) {
-            Ok(ErrorBody { error }) => Self { status, code: error.code, message: error.message },
+            Ok(ErrorBody { error }) => Self {
+                status,
+                code: error.code,
+                message: error.message,
+            },
             Err(_) => Self {
                 status,
                 code: format!("HTTP_{status}"),
@@ -77,8 +86,11 @@ pub fn read_frame(text: &str) -> Option<FirehoseFrame> {
 #[must_use]
 pub fn firehose_url(protocol: &str, host: &str, cursor: Option<&str>) -> String {
     let scheme = if protocol == "https:" { "wss" } else { "ws" };
-    let query = cursor.map_or_else(String::new, |cursor| format!("?cursor={}", escape(cursor)));
-    format!("{scheme}://{host}/relay/firehose{query}")
+    let query = match cursor {
+        Some(cursor) => format!("cursor={}", escape(cursor)),
+        None => format!("recent={RECENT}"),
+    };
+    format!("{scheme}://{host}/relay/firehose?{query}")
 }
 
 /// Percent-encodes everything but what is unreserved in a URL.
@@ -114,7 +126,7 @@ mod tests {
     fn the_firehose_is_beside_the_page() {
         assert_eq!(
             firehose_url("http:", "localhost:8701", None),
-            "ws://localhost:8701/relay/firehose"
+            "ws://localhost:8701/relay/firehose?recent=200"
         );
         assert_eq!(
             firehose_url("https:", "a.example", Some("a b/=")),
@@ -127,6 +139,9 @@ mod tests {
         assert_eq!(read_frame(r#"{"type":"weather","sun":true}"#), None);
         assert!(read_frame(r#"{"type":"gap","cursor":"x"}"#).is_some());
         let event = r#"{"type":"event","cursor":"c","event":{"seq":1,"kind":"link.up","at":"2026-01-31T12:00:00Z","new":1}}"#;
-        assert!(matches!(read_frame(event), Some(FirehoseFrame::Event { .. })));
+        assert!(matches!(
+            read_frame(event),
+            Some(FirehoseFrame::Event { .. })
+        ));
     }
 }

@@ -40,9 +40,15 @@ async fn run(store: Store, mut ticket: Option<String>) {
             }
         }
         let lived = browser::ticks_ms() - started;
-        failures = if lived >= STABLE_AFTER_MS as f64 { 1 } else { failures.saturating_add(1) };
+        failures = if lived >= STABLE_AFTER_MS as f64 {
+            1
+        } else {
+            failures.saturating_add(1)
+        };
         store.set_phase(Phase::after(failures, browser::is_online()));
-        store.pause_or_wake(delay_ms(failures, js_sys::Math::random())).await;
+        store
+            .pause_or_wake(delay_ms(failures, js_sys::Math::random()))
+            .await;
     }
 }
 
@@ -70,7 +76,9 @@ async fn connect(store: Store, ticket: Option<String>) -> Result<Option<WebSocke
 }
 
 async fn read(store: Store, mut socket: WebSocket) {
-    let mut next = browser::within(FIRST_FRAME_MS, socket.next()).await.flatten();
+    let mut next = browser::within(FIRST_FRAME_MS, socket.next())
+        .await
+        .flatten();
     while let Some(Ok(message)) = next {
         if let Message::Text(text) = message
             && let Some(frame) = read_frame(&text)

@@ -15,10 +15,17 @@ pub(crate) fn AgentList() -> impl IntoView {
     let store = use_store();
     let ids = Memo::new(move |_| {
         let mut keyed: Vec<(Option<String>, String)> = store.agents.with(|agents| {
-            agents.iter().map(|a| (a.name.clone(), a.id.clone())).collect()
+            agents
+                .iter()
+                .map(|a| (a.name.clone(), a.id.clone()))
+                .collect()
         });
         keyed.sort();
-        keyed.into_iter().map(|(_, id)| id).take(MAX_ROWS).collect::<Vec<_>>()
+        keyed
+            .into_iter()
+            .map(|(_, id)| id)
+            .take(MAX_ROWS)
+            .collect::<Vec<_>>()
     });
     let total = move || store.agents.with(Vec::len);
     view! {
@@ -47,7 +54,7 @@ pub(crate) fn AgentList() -> impl IntoView {
                                 <th scope="col">"State"</th>
                                 <th scope="col" class="num">"Sent"</th>
                                 <th scope="col" class="num">"Received"</th>
-                                <th scope="col" class="num">"Last seen"</th>
+                                <th scope="col" class="num">"Seen"</th>
                             </tr>
                         </thead>
                         <tbody>
@@ -70,7 +77,9 @@ fn AgentRow(id: String) -> impl IntoView {
     let store = use_store();
     let wanted = id.clone();
     let agent = Memo::new(move |_| {
-        store.agents.with(|agents| agents.iter().find(|agent| agent.id == wanted).cloned())
+        store
+            .agents
+            .with(|agents| agents.iter().find(|agent| agent.id == wanted).cloned())
     });
     let read = move |field: fn(&AgentPresence) -> String| {
         agent.with(|agent| agent.as_ref().map(field).unwrap_or_default())
@@ -84,7 +93,11 @@ fn AgentRow(id: String) -> impl IntoView {
     let filter = move |_| {
         let id = filtered.clone();
         store.filter.update(|filter| {
-            filter.agent = if filter.agent.as_ref() == Some(&id) { None } else { Some(id) };
+            filter.agent = if filter.agent.as_ref() == Some(&id) {
+                None
+            } else {
+                Some(id)
+            };
         });
     };
     let pressed = id.clone();

@@ -22,9 +22,15 @@ pub(crate) fn ConversationPanel() -> impl IntoView {
     let loaded = move || mail.conversation.with(|mail| mail.loaded);
     let scroller = NodeRef::<Div>::new();
     let follows = follow_end(scroller, entries);
-    let title = move || mail.from.with(|from| {
-        if from.is_empty() { "Conversation".to_owned() } else { format!("Conversation of {from}") }
-    });
+    let title = move || {
+        mail.from.with(|from| {
+            if from.is_empty() {
+                "Conversation".to_owned()
+            } else {
+                format!("Conversation of {from}")
+            }
+        })
+    };
     view! {
         <section class="panel conversation" aria-labelledby="conversation-title" data-testid="conversation">
             <div class="panel-head">
@@ -82,9 +88,16 @@ fn Letter(entry: Entry) -> impl IntoView {
     let store = use_store();
     let other = entry.other.clone();
     let label = move || store.names.with(|names| names.label(&other));
-    let id = if entry.outgoing { "sent-message" } else { "inbox-message" };
+    let id = if entry.outgoing {
+        "sent-message"
+    } else {
+        "inbox-message"
+    };
     let heading = if entry.outgoing { "to " } else { "from " };
-    let text = entry.text.clone().unwrap_or_else(|| "Sealed: what it says is not kept here.".to_owned());
+    let text = entry
+        .text
+        .clone()
+        .unwrap_or_else(|| "Sealed: what it says is not kept here.".to_owned());
     let (at, status, outgoing) = (entry.at, entry.status.as_str(), entry.outgoing);
     let (message, sealed) = (entry.id.clone(), entry.text.is_none());
     view! {
@@ -111,10 +124,13 @@ fn LetterActions(entry: Entry) -> impl IntoView {
                 on:click=move |_| mail.journey.set(Some(id.clone()))>
                 <span class="receipt" data-status=status>{status}</span>
             </button>
-        }.into_any();
+        }
+        .into_any();
     }
     let answer = move |_| {
-        let to = store.names.with_untracked(|names| names.writable(&entry.other));
+        let to = store
+            .names
+            .with_untracked(|names| names.writable(&entry.other));
         mail.reply(to, entry.thread.clone());
     };
     view! {
@@ -122,5 +138,6 @@ fn LetterActions(entry: Entry) -> impl IntoView {
             <Icon name="reply"/>
             "Reply"
         </button>
-    }.into_any()
+    }
+    .into_any()
 }

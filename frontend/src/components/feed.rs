@@ -47,7 +47,9 @@ pub(crate) fn Feed() -> impl IntoView {
             reading.jump_to_now();
         } else {
             reading.paused.set(true);
-            reading.held.set(Some(store.with_model(|model| model.events.pushed())));
+            reading
+                .held
+                .set(Some(store.with_model(|model| model.events.pushed())));
         }
     };
     view! {
@@ -91,7 +93,9 @@ fn Filters() -> impl IntoView {
     let choose = move |event| {
         let chosen = event_target_value(&event);
         let group = Group::ALL.into_iter().find(|group| group.label() == chosen);
-        store.filter.update(|filter| filter.group = group.unwrap_or_default());
+        store
+            .filter
+            .update(|filter| filter.group = group.unwrap_or_default());
     };
     let options = Group::ALL.map(|group| {
         view! {
@@ -102,12 +106,16 @@ fn Filters() -> impl IntoView {
     });
     let type_text = move |event| {
         let text = event_target_value(&event);
-        store.filter.update(|filter| text.clone_into(&mut filter.text));
+        store
+            .filter
+            .update(|filter| text.clone_into(&mut filter.text));
     };
     let peer = move || store.filter.with(|filter| filter.peer.clone());
     let agent = move || store.filter.with(|filter| filter.agent.clone());
     let agent_name = move |id: &str| {
-        store.names.with(|names| names.name(id).map_or_else(|| short_id(id), str::to_owned))
+        store
+            .names
+            .with(|names| names.name(id).map_or_else(|| short_id(id), str::to_owned))
     };
     view! {
         <div class="filters">

@@ -77,26 +77,39 @@ pub(crate) fn FeedRows(reading: Reading) -> impl IntoView {
     let width = follow_width(reading.scroller);
     let row_px = Memo::new(move |_| {
         let width = width.get();
-        if width > 0.0 && width < NARROW_PX { TALL_ROW_PX } else { ROW_PX }
+        if width > 0.0 && width < NARROW_PX {
+            TALL_ROW_PX
+        } else {
+            ROW_PX
+        }
     });
     let scrolled = RwSignal::new(0usize);
     let total = RwSignal::new(0usize);
     let slots: Vec<Slot> = (0..SLOTS)
-        .map(|_| Slot { row: RwSignal::new(None), rank: RwSignal::new(0) })
+        .map(|_| Slot {
+            row: RwSignal::new(None),
+            rank: RwSignal::new(0),
+        })
         .collect();
     fill(reading, slots.clone(), row_px, scrolled, total);
     let on_scroll = move |_| {
-        let Some(scroller) = reading.scroller.get_untracked() else { return };
+        let Some(scroller) = reading.scroller.get_untracked() else {
+            return;
+        };
         let top = usize::try_from(scroller.scroll_top()).unwrap_or(0);
         scrolled.set(top);
         let away = top > row_px.get_untracked() / 2;
         if away && reading.held.get_untracked().is_none() {
-            reading.held.set(Some(store.with_model(|model| model.events.pushed())));
+            reading
+                .held
+                .set(Some(store.with_model(|model| model.events.pushed())));
         } else if top == 0 && !reading.paused.get_untracked() {
             reading.held.set(None);
         }
     };
-    let rows = slots.into_iter().map(|slot| view! { <EventRow seat=slot row_px total/> });
+    let rows = slots
+        .into_iter()
+        .map(|slot| view! { <EventRow seat=slot row_px total/> });
     view! {
         <div class="rows" class:tall=move || { row_px.get() == TALL_ROW_PX } node_ref=reading.scroller
             tabindex="0" role="region" aria-label="Events, newest first" on:scroll=on_scroll>
@@ -173,9 +186,13 @@ fn fill(
 #[component]
 fn EventRow(seat: Slot, row_px: Memo<usize>, total: RwSignal<usize>) -> impl IntoView {
     let text = move |field: fn(&Row) -> String| {
-        seat.row.with(|row| row.as_ref().map(field).unwrap_or_default())
+        seat.row
+            .with(|row| row.as_ref().map(field).unwrap_or_default())
     };
-    let kind = move || seat.row.with(|row| row.as_ref().map_or(Kind::Other, |row| row.kind));
+    let kind = move || {
+        seat.row
+            .with(|row| row.as_ref().map_or(Kind::Other, |row| row.kind))
+    };
     let place = move || format!("translateY({}px)", seat.rank.get() * row_px.get());
     // An empty slot is no row: tests and readers find only what is shown.
     let test_id = move || seat.row.with(|row| row.as_ref().map(|_| "event-row"));

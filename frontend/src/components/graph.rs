@@ -49,7 +49,9 @@ fn find_peer(store: Store, host: &str) -> Memo<PublicPeer> {
         state: LinkState::Idle,
     };
     Memo::new(move |_| {
-        let known = store.peers.with(|peers| peers.iter().find(|p| p.host == host).cloned());
+        let known = store
+            .peers
+            .with(|peers| peers.iter().find(|p| p.host == host).cloned());
         known.unwrap_or_else(|| gone.clone())
     })
 }
@@ -57,14 +59,18 @@ fn find_peer(store: Store, host: &str) -> Memo<PublicPeer> {
 fn peer_place(graph: Graph, host: &str) -> Memo<Point> {
     let host = host.to_owned();
     Memo::new(move |_| {
-        graph.places.with(|places| places.peers.get(&host).copied().unwrap_or(places.hub))
+        graph
+            .places
+            .with(|places| places.peers.get(&host).copied().unwrap_or(places.hub))
     })
 }
 
 fn agent_place(graph: Graph, id: &str) -> Memo<Point> {
     let id = id.to_owned();
     Memo::new(move |_| {
-        graph.places.with(|places| places.agents.get(&id).copied().unwrap_or(places.hub))
+        graph
+            .places
+            .with(|places| places.agents.get(&id).copied().unwrap_or(places.hub))
     })
 }
 
@@ -117,10 +123,15 @@ pub(crate) fn Spoke(graph: Graph, id: String) -> impl IntoView {
 pub(crate) fn Hub(graph: Graph) -> impl IntoView {
     let store = use_store();
     let name = move || {
-        store.network.with(|n| n.as_ref().map_or_else(|| "…".to_owned(), |n| clip(&n.name, 9)))
+        store.network.with(|n| {
+            n.as_ref()
+                .map_or_else(|| "…".to_owned(), |n| clip(&n.name, 9))
+        })
     };
     let level = move || {
-        store.network.with(|n| n.as_ref().map(|n| n.trust_level.as_str()))
+        store
+            .network
+            .with(|n| n.as_ref().map(|n| n.trust_level.as_str()))
     };
     view! {
         <g class="hub" data-testid="hub-node" style:transform=move || translate(graph.places.with(|p| p.hub))>
@@ -140,7 +151,9 @@ pub(crate) fn AgentNode(graph: Graph, id: String) -> impl IntoView {
     let hot = is_hot(graph, &id);
     let wanted = id.clone();
     let agent = Memo::new(move |_| {
-        store.agents.with(|agents| agents.iter().find(|agent| agent.id == wanted).cloned())
+        store
+            .agents
+            .with(|agents| agents.iter().find(|agent| agent.id == wanted).cloned())
     });
     let shown = id.clone();
     let name = Memo::new(move |_| {
@@ -148,15 +161,28 @@ pub(crate) fn AgentNode(graph: Graph, id: String) -> impl IntoView {
         name.unwrap_or_else(|| short_id(&shown))
     });
     let state = move || {
-        agent.with(|agent| agent.as_ref().map(|agent| agent.state.clone()).unwrap_or_default())
+        agent.with(|agent| {
+            agent
+                .as_ref()
+                .map(|agent| agent.state.clone())
+                .unwrap_or_default()
+        })
     };
     let above = move || place.get().y < graph.places.with(|places| places.hub.y);
     let label_y = move || if above() { "-13" } else { "20" };
     let pressed = id.clone();
-    let chosen = move || store.filter.with(|filter| filter.agent.as_ref() == Some(&pressed));
+    let chosen = move || {
+        store
+            .filter
+            .with(|filter| filter.agent.as_ref() == Some(&pressed))
+    };
     let toggle = move || {
         store.filter.update(|filter| {
-            filter.agent = if filter.agent.as_ref() == Some(&id) { None } else { Some(id.clone()) };
+            filter.agent = if filter.agent.as_ref() == Some(&id) {
+                None
+            } else {
+                Some(id.clone())
+            };
         });
     };
     let on_key = toggle.clone();
@@ -164,7 +190,7 @@ pub(crate) fn AgentNode(graph: Graph, id: String) -> impl IntoView {
         <g class="agent" class:hot=hot class:chosen=chosen.clone() data-testid="agent-node" data-agent=name
             data-state=state role="button" tabindex="0" style:transform=move || translate(place.get())
             aria-pressed=move || chosen().to_string()
-            aria-label=move || format!("Agent {}, {}. Show only its events.", name.get(), state())
+            aria-description=move || format!("An agent, {}. Press to show only its events.", state())
             on:click=move |_| toggle()
             on:keydown=move |event| if presses(&event) { on_key() }>
             <circle class="target" r="14"/>
@@ -182,13 +208,22 @@ pub(crate) fn PeerNode(graph: Graph, host: String) -> impl IntoView {
     let place = peer_place(graph, &host);
     let hot = is_hot(graph, &host);
     let pressed = host.clone();
-    let chosen = move || store.filter.with(|filter| filter.peer.as_ref() == Some(&pressed));
-    let words = move || peer.with(|peer| format!("{} · {}", peer.trust_level, state_name(peer.state)));
-    let label = move || {
-        peer.with(|peer| {
-            let (host, level) = (&peer.host, peer.trust_level);
-            format!("Peer {host}, level {level}: {}. Show only its events.", state_sentence(peer.state))
-        })
+    let chosen = move || {
+        store
+            .filter
+            .with(|filter| filter.peer.as_ref() == Some(&pressed))
+    };
+    let words =
+        move || peer.with(|peer| format!("{} · {}", peer.trust_level, state_name(peer.state)));
+    // The words drawn are the button's name; this goes beside it.
+    let about = move || {
+        let state = peer.with(|peer| state_sentence(peer.state));
+        format!("A peer: {state}. Press to show only its events.")
+    };
+    // Above the hub the words stand above the node, so that the edge does not run through them.
+    let above = move || {
+        let hub = graph.places.with(|places| places.hub);
+        place.get().y < hub.y - 40.0 && (place.get().x - hub.x).abs() < 60.0
     };
     let (clicked, keyed) = (host.clone(), host.clone());
     view! {
@@ -196,13 +231,15 @@ pub(crate) fn PeerNode(graph: Graph, host: String) -> impl IntoView {
             data-state=move || state_name(peer.with(|peer| peer.state))
             data-level=move || peer.with(|peer| peer.trust_level.as_str())
             role="button" tabindex="0" style:transform=move || translate(place.get())
-            aria-pressed=move || chosen().to_string() aria-label=label
+            aria-pressed=move || chosen().to_string() aria-description=about
             on:click=move |_| toggle_peer(store, &clicked)
             on:keydown=move |event| if presses(&event) { toggle_peer(store, &keyed) }>
             <circle class="dot" r=PEER_RADIUS/>
-            <path class="glyph" d="M-6.5 0h13M0-6.5c-4.200 4-4.200 9 0 13c4.200-4 4.200-9 0-13"/>
-            <text y="30">{clip(&host, MAX_HOST_CHARS)}</text>
-            <text class="sub" y="44">{words}</text>
+            <path class="glyph" d="M-7 0H7M0-7C-4.5-3-4.5 3 0 7 4.5 3 4.5-3 0-7"/>
+            <circle class="glyph" r="7"/>
+            <text y=move || if above() { "-37" } else { "30" }>{clip(&host, MAX_HOST_CHARS)}</text>
+            " "
+            <text class="sub" y=move || if above() { "-23" } else { "44" }>{words}</text>
         </g>
     }
 }

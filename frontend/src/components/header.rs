@@ -48,7 +48,10 @@ fn Brand() -> impl IntoView {
 fn Connection() -> impl IntoView {
     let store = use_store();
     let waiting = move || {
-        matches!(store.phase.get(), Phase::Reconnecting { .. } | Phase::Offline)
+        matches!(
+            store.phase.get(),
+            Phase::Reconnecting { .. } | Phase::Offline
+        )
     };
     view! {
         <span class="status" data-testid="connection" data-state=move || store.phase.get().name()>

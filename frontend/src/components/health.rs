@@ -1,5 +1,6 @@
 //! The network's health in four numbers.
 
+use entente_lexicon::api::Viewer;
 use leptos::prelude::*;
 
 use crate::store::use_store;
@@ -15,13 +16,21 @@ pub(crate) fn HealthPanel() -> impl IntoView {
     let store = use_store();
     let total = move || store.agents.with(Vec::len);
     let working = move || {
-        store.agents.with(|agents| agents.iter().filter(|a| a.state == "working").count())
+        store
+            .agents
+            .with(|agents| agents.iter().filter(|a| a.state == "working").count())
     };
-    let median = move || store.summary.with(|s| s.p50_ms).map_or_else(|| "–".to_owned(), |ms| duration(ms.into()));
-    let tail = move || store.summary.with(|s| s.p95_ms).map_or_else(
-        || "nothing delivered in 5 min".to_owned(),
-        |ms| format!("95 % within {}", duration(ms.into())),
-    );
+    let median = move || {
+        store
+            .summary
+            .with(|s| s.p50_ms)
+            .map_or_else(|| "–".to_owned(), |ms| duration(ms.into()))
+    };
+    let tail = move || match store.summary.with(|s| s.p95_ms) {
+        Some(ms) => format!("95 % within {}", duration(ms.into())),
+        None if store.viewer.get() == Some(Viewer::Observer) => "told to the admin only".to_owned(),
+        None => "nothing delivered in 5 min".to_owned(),
+    };
     let refused = move || store.summary.with(|s| s.refused);
     view! {
         <section class="panel health" aria-label="Network health">

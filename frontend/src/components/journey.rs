@@ -15,7 +15,8 @@ pub(crate) fn Journey() -> impl IntoView {
     let mail = expect_context::<Mail>();
     let message = Memo::new(move |_| {
         let id = mail.journey.get()?;
-        mail.conversation.with(|conversation| conversation.sent(&id).cloned())
+        mail.conversation
+            .with(|conversation| conversation.sent(&id).cloned())
     });
     view! {
         {move || message.get().map(|message| view! { <Timeline message/> })}
@@ -30,9 +31,14 @@ fn Timeline(message: MessageStatus) -> impl IntoView {
     let (id, status) = (message.id.clone(), message.status.as_str());
     let rows = move || {
         let steps = store.network.with(|network| {
-            store.peers.with(|peers| steps(&message, network.as_ref(), peers))
+            store
+                .peers
+                .with(|peers| steps(&message, network.as_ref(), peers))
         });
-        steps.into_iter().map(|step| view! { <StepRow step/> }).collect_view()
+        steps
+            .into_iter()
+            .map(|step| view! { <StepRow step/> })
+            .collect_view()
     };
     view! {
         <div class="journey" data-testid="journey" data-message=id data-status=status>
@@ -50,8 +56,10 @@ fn StepRow(step: Step) -> impl IntoView {
         StepState::Waiting => ("on its way", "…", "waiting"),
         StepState::Failed => (step.name, "✕", "failed"),
     };
-    let at = step.at.map(|at| view! {
-        <time datetime=at.to_string()>{clock_ms(at, offset)}</time>
+    let at = step.at.map(|at| {
+        view! {
+            <time datetime=at.to_string()>{clock_ms(at, offset)}</time>
+        }
     });
     view! {
         <li data-testid=format!("journey-{}", step.name) data-state=state>

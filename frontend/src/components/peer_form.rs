@@ -16,7 +16,10 @@ pub(crate) struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { level: RwSignal::new(TrustLevel::Open), allow: RwSignal::new(String::new()) }
+        Self {
+            level: RwSignal::new(TrustLevel::Open),
+            allow: RwSignal::new(String::new()),
+        }
     }
 }
 
@@ -51,8 +54,11 @@ pub(crate) fn PolicyFields(policy: Policy, #[prop(into)] name: String) -> impl I
     let options = TrustLevel::ALL.map(|level| view! {
         <option value=level.as_str() selected=move || policy.level.get() == level>{level.as_str()}</option>
     });
-    let (level_id, allow_id, hint_id) =
-        (format!("{name}-level"), format!("{name}-allow"), format!("{name}-hint"));
+    let (level_id, allow_id, hint_id) = (
+        format!("{name}-level"),
+        format!("{name}-allow"),
+        format!("{name}-hint"),
+    );
     let allow_for = allow_id.clone();
     view! {
         <div class="field">

@@ -27,13 +27,34 @@ pub(crate) fn PeerRow(did: String) -> impl IntoView {
     let book = expect_context::<PeerBook>();
     let wanted = did.clone();
     let peer = Memo::new(move |_| {
-        book.peers.with(|peers| peers.iter().flatten().find(|peer| peer.did == wanted).cloned())
+        book.peers.with(|peers| {
+            peers
+                .iter()
+                .flatten()
+                .find(|peer| peer.did == wanted)
+                .cloned()
+        })
     });
-    let text = move |field: fn(&PeerView) -> String| peer.with(|peer| peer.as_ref().map(field).unwrap_or_default());
-    let state = move || peer.with(|peer| peer.as_ref().map_or("connecting", |peer| state_name(peer.state)));
+    let text = move |field: fn(&PeerView) -> String| {
+        peer.with(|peer| peer.as_ref().map(field).unwrap_or_default())
+    };
+    let state = move || {
+        peer.with(|peer| {
+            peer.as_ref()
+                .map_or("connecting", |peer| state_name(peer.state))
+        })
+    };
     let level = move || text(|peer| peer.trust_level.to_string());
     let drawer = RwSignal::new(Drawer::Closed);
-    let toggle = move |which| drawer.update(|drawer| *drawer = if *drawer == which { Drawer::Closed } else { which });
+    let toggle = move |which| {
+        drawer.update(|drawer| {
+            *drawer = if *drawer == which {
+                Drawer::Closed
+            } else {
+                which
+            }
+        })
+    };
     let host = move || text(|peer| peer.host.clone());
     let edited = did.clone();
     view! {
@@ -66,28 +87,52 @@ pub(crate) fn PeerRow(did: String) -> impl IntoView {
 #[component]
 fn Facts(peer: Memo<Option<PeerView>>) -> impl IntoView {
     let store = use_store();
-    let queue = move || peer.with(|peer| peer.as_ref().map(|peer| match (peer.queued, peer.oldest_age_ms) {
-        (0, _) => "nothing waits".to_owned(),
-        (queued, None) => format!("{} waiting", count(queued)),
-        (queued, Some(age)) => format!("{} waiting, the oldest for {}", count(queued), duration(age)),
-    }));
+    let queue = move || {
+        peer.with(|peer| {
+            peer.as_ref()
+                .map(|peer| match (peer.queued, peer.oldest_age_ms) {
+                    (0, _) => "nothing waits".to_owned(),
+                    (queued, None) => format!("{} waiting", count(queued)),
+                    (queued, Some(age)) => format!(
+                        "{} waiting, the oldest for {}",
+                        count(queued),
+                        duration(age)
+                    ),
+                })
+        })
+    };
     let trip = move || peer.with(|peer| peer.as_ref().and_then(|p| p.round_trip_ms).map(duration));
-    let since = move || peer.with(|peer| peer.as_ref().map(|peer| ago(peer.since, store.now.get())));
-    let granted = move || peer.with(|peer| {
-        let peer = peer.as_ref()?;
-        let granted = peer.granted.filter(|granted| *granted != peer.trust_level)?;
-        Some(format!("{granted}, the stricter of both sides"))
-    });
-    let retry = move || peer.with(|peer| {
-        let at = peer.as_ref()?.next_retry?;
-        let wait = at.since(store.now.get());
-        Some(if wait == 0 { "now".to_owned() } else { format!("in {}", duration(wait)) })
-    });
-    let error = move || peer.with(|peer| {
-        let peer = peer.as_ref()?;
-        // A link that is up has got over its last error.
-        peer.last_error.clone().filter(|_| peer.state != LinkState::Up)
-    });
+    let since =
+        move || peer.with(|peer| peer.as_ref().map(|peer| ago(peer.since, store.now.get())));
+    let granted = move || {
+        peer.with(|peer| {
+            let peer = peer.as_ref()?;
+            let granted = peer
+                .granted
+                .filter(|granted| *granted != peer.trust_level)?;
+            Some(format!("{granted}, the stricter of both sides"))
+        })
+    };
+    let retry = move || {
+        peer.with(|peer| {
+            let at = peer.as_ref()?.next_retry?;
+            let wait = at.since(store.now.get());
+            Some(if wait == 0 {
+                "now".to_owned()
+            } else {
+                format!("in {}", duration(wait))
+            })
+        })
+    };
+    let error = move || {
+        peer.with(|peer| {
+            let peer = peer.as_ref()?;
+            // A link that is up has got over its last error.
+            peer.last_error
+                .clone()
+                .filter(|_| peer.state != LinkState::Up)
+        })
+    };
     view! {
         <dl class="facts">
             <div><dt>"Fingerprint"</dt>
@@ -105,7 +150,11 @@ fn Facts(peer: Memo<Option<PeerView>>) -> impl IntoView {
 }
 
 #[component]
-fn EditDrawer(did: String, peer: Memo<Option<PeerView>>, drawer: RwSignal<Drawer>) -> impl IntoView {
+fn EditDrawer(
+    did: String,
+    peer: Memo<Option<PeerView>>,
+    drawer: RwSignal<Drawer>,
+) -> impl IntoView {
     let store = use_store();
     let book = expect_context::<PeerBook>();
     let policy = Policy::default();
@@ -151,7 +200,11 @@ fn EditDrawer(did: String, peer: Memo<Option<PeerView>>, drawer: RwSignal<Drawer
 }
 
 #[component]
-fn RemoveDrawer(did: String, peer: Memo<Option<PeerView>>, drawer: RwSignal<Drawer>) -> impl IntoView {
+fn RemoveDrawer(
+    did: String,
+    peer: Memo<Option<PeerView>>,
+    drawer: RwSignal<Drawer>,
+) -> impl IntoView {
     let store = use_store();
     let book = expect_context::<PeerBook>();
     let error = RwSignal::new(None::<Failure>);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::api::{Failure, http};
 use crate::browser::{is_hidden, set_changed};
-use crate::components::peer_form::{PolicyFields, Policy};
+use crate::components::peer_form::{Policy, PolicyFields};
 use crate::components::peer_row::PeerRow;
 use crate::components::problem::Problem;
 use crate::store::{Store, use_store};
@@ -88,7 +88,11 @@ impl PeerBook {
 #[component]
 fn AdminPeers() -> impl IntoView {
     let store = use_store();
-    let book = PeerBook { peers: RwSignal::new(None), trouble: RwSignal::new(None), store };
+    let book = PeerBook {
+        peers: RwSignal::new(None),
+        trouble: RwSignal::new(None),
+        store,
+    };
     provide_context(book);
     Effect::new(move |_| {
         store.peers_changed.track();
@@ -96,7 +100,11 @@ fn AdminPeers() -> impl IntoView {
         spawn_local(book.refresh());
     });
     let polling = set_interval_with_handle(
-        move || if !is_hidden() { spawn_local(book.refresh()) },
+        move || {
+            if !is_hidden() {
+                spawn_local(book.refresh())
+            }
+        },
         POLL,
     );
     on_cleanup(move || {
@@ -106,7 +114,11 @@ fn AdminPeers() -> impl IntoView {
     });
     let dids = Memo::new(move |_| {
         book.peers.with(|peers| {
-            peers.iter().flatten().map(|peer| peer.did.clone()).collect::<Vec<_>>()
+            peers
+                .iter()
+                .flatten()
+                .map(|peer| peer.did.clone())
+                .collect::<Vec<_>>()
         })
     });
     view! {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 
-use crate::browser::{is_hidden, set_changed, ticks_ms, wants_no_motion};
+use crate::browser::{is_hidden, now as wall_clock, set_changed, ticks_ms, wants_no_motion};
 use crate::components::topology::Graph;
 use crate::store::use_store;
 use crate::view::flow::{MAX_PULSES, Pulses as Flying, Spark};
@@ -12,6 +12,7 @@ use crate::view::kind::{Kind, Tone};
 use crate::view::names::id_of;
 
 const HOT_MS: f64 = 900.0;
+const LIVE_MS: u64 = 10_000;
 const COOLING: Duration = Duration::from_millis(300);
 
 /// What is in flight, outside of the signals.
@@ -26,7 +27,8 @@ struct Air {
 #[component]
 pub(crate) fn Pulses(graph: Graph) -> impl IntoView {
     let store = use_store();
-    let sparks: Vec<RwSignal<Option<Spark>>> = (0..MAX_PULSES).map(|_| RwSignal::new(None)).collect();
+    let sparks: Vec<RwSignal<Option<Spark>>> =
+        (0..MAX_PULSES).map(|_| RwSignal::new(None)).collect();
     let air = Air {
         flying: StoredValue::new(Flying::default()),
         running: StoredValue::new(false),
@@ -38,19 +40,39 @@ pub(crate) fn Pulses(graph: Graph) -> impl IntoView {
         if is_hidden() {
             return;
         }
-        let (now, still) = (ticks_ms(), wants_no_motion());
+        let (now, clock, still) = (ticks_ms(), wall_clock(), wants_no_motion());
         store.with_fresh(|events| {
             graph.places.with_untracked(|places| {
-                for event in events {
+                // What is replayed after a connection is not happening now.
+                let live = events
+                    .iter()
+                    .filter(|event| clock.since(event.at) < LIVE_MS);
+                for event in live {
                     let kind = Kind::parse(&event.kind);
-                    let Some(path) = places.path(event) else { continue };
-                    let parties = [event.from.as_deref().map(id_of), event.to.as_deref().map(id_of), event.peer.as_deref()];
+                    let Some(path) = places.path(event) else {
+                        continue;
+                    };
+                    let parties = [
+                        event.from.as_deref().map(id_of),
+                        event.to.as_deref().map(id_of),
+                        event.peer.as_deref(),
+                    ];
                     air.heat.update_value(|heat| {
-                        heat.extend(parties.into_iter().flatten().map(|key| (key.to_owned(), now)));
+                        heat.extend(
+                            parties
+                                .into_iter()
+                                .flatten()
+                                .map(|key| (key.to_owned(), now)),
+                        );
                     });
                     if !still {
-                        let tone = if kind == Kind::Received { Tone::Good } else { kind.tone() };
-                        air.flying.update_value(|flying| flying.start(path, tone, now));
+                        let tone = if kind == Kind::Received {
+                            Tone::Good
+                        } else {
+                            kind.tone()
+                        };
+                        air.flying
+                            .update_value(|flying| flying.start(path, tone, now));
                     }
                 }
             });
@@ -83,7 +105,10 @@ fn dot(spark: RwSignal<Option<Spark>>) -> impl IntoView {
 
 /// Draws one frame of what is in flight and asks for the next.
 fn fly(air: Air, shown: StoredValue<Vec<RwSignal<Option<Spark>>>>) {
-    let Some(frame) = air.flying.try_update_value(|flying| flying.frame(ticks_ms())) else {
+    let Some(frame) = air
+        .flying
+        .try_update_value(|flying| flying.frame(ticks_ms()))
+    else {
         return;
     };
     shown.with_value(|shown| {

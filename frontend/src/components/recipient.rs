@@ -25,7 +25,9 @@ impl Choice {
     }
 
     fn take(self, index: usize) {
-        let value = self.offered.with_untracked(|o| o.get(index).map(|s| s.value.clone()));
+        let value = self
+            .offered
+            .with_untracked(|o| o.get(index).map(|s| s.value.clone()));
         if let Some(value) = value {
             self.mail.to.set(value);
         }
@@ -75,11 +77,25 @@ pub(crate) fn RecipientField() -> impl IntoView {
     let mail = expect_context::<Mail>();
     let known = known(mail);
     let offered = Memo::new(move |_| {
-        known.with(|known| mail.to.with(|to| mail.from.with(|from| suggest(to, from, known))))
+        known.with(|known| {
+            mail.to
+                .with(|to| mail.from.with(|from| suggest(to, from, known)))
+        })
     });
-    let choice = Choice { open: RwSignal::new(false), marked: RwSignal::new(None), offered, mail };
+    let choice = Choice {
+        open: RwSignal::new(false),
+        marked: RwSignal::new(None),
+        offered,
+        mail,
+    };
     let complaint = move || {
-        let wrong = mail.to.with(|to| if to.trim().is_empty() { None } else { fault(to) });
+        let wrong = mail.to.with(|to| {
+            if to.trim().is_empty() {
+                None
+            } else {
+                fault(to)
+            }
+        });
         wrong.filter(|_| !choice.open.get())
     };
     let typed = move |event| {
@@ -133,13 +149,18 @@ fn Offer(index: usize, suggestion: Suggestion, choice: Choice) -> impl IntoView 
 fn known(mail: Mail) -> Memo<Known> {
     let store = use_store();
     Memo::new(move |_| {
-        let mut local: Vec<String> = store
-            .agents
-            .with(|agents| agents.iter().filter_map(|agent| agent.name.clone()).collect());
+        let mut local: Vec<String> = store.agents.with(|agents| {
+            agents
+                .iter()
+                .filter_map(|agent| agent.name.clone())
+                .collect()
+        });
         local.sort();
         let mut met: Vec<String> = Vec::new();
         let names = store.names.get();
-        let entries = mail.conversation.with(|conversation| conversation.entries());
+        let entries = mail
+            .conversation
+            .with(|conversation| conversation.entries());
         for entry in entries.iter().rev() {
             let address = names.writable(&entry.other);
             let is_local = local.iter().any(|name| name == id_of(&address));
@@ -147,7 +168,9 @@ fn known(mail: Mail) -> Memo<Known> {
                 met.push(address);
             }
         }
-        let hosts = store.peers.with(|peers| peers.iter().map(|p| p.host.clone()).collect());
+        let hosts = store
+            .peers
+            .with(|peers| peers.iter().map(|p| p.host.clone()).collect());
         Known { local, met, hosts }
     })
 }

@@ -29,23 +29,41 @@ pub(crate) fn Topology() -> impl IntoView {
     let stage = NodeRef::<Div>::new();
     let width = follow_width(stage);
     let hosts = Memo::new(move |_| {
-        store.peers.with(|peers| peers.iter().map(|p| p.host.clone()).collect::<Vec<_>>())
+        store
+            .peers
+            .with(|peers| peers.iter().map(|p| p.host.clone()).collect::<Vec<_>>())
     });
     let ids = Memo::new(move |_| {
-        let mut keyed: Vec<(Option<String>, String)> = store
-            .agents
-            .with(|agents| agents.iter().map(|a| (a.name.clone(), a.id.clone())).collect());
+        let mut keyed: Vec<(Option<String>, String)> = store.agents.with(|agents| {
+            agents
+                .iter()
+                .map(|a| (a.name.clone(), a.id.clone()))
+                .collect()
+        });
         keyed.sort();
-        keyed.into_iter().map(|(_, id)| id).take(MAX_AGENTS).collect::<Vec<_>>()
+        keyed
+            .into_iter()
+            .map(|(_, id)| id)
+            .take(MAX_AGENTS)
+            .collect::<Vec<_>>()
     });
     let picture = Memo::new(move |_| {
         let (width, peers) = (width.get().max(280.0), hosts.with(Vec::len));
-        layout(width, wanted_height(width, peers), ids.with(Vec::len), peers)
+        layout(
+            width,
+            wanted_height(width, peers),
+            ids.with(Vec::len),
+            peers,
+        )
     });
     let places = Memo::new(move |_| {
         picture.with(|picture| ids.with(|ids| hosts.with(|hosts| Places::new(picture, ids, hosts))))
     });
-    let graph = Graph { picture, places, hot: RwSignal::new(Vec::new()) };
+    let graph = Graph {
+        picture,
+        places,
+        hot: RwSignal::new(Vec::new()),
+    };
     let counts = move || {
         let (peers, agents) = (hosts.with(Vec::len), store.agents.with(Vec::len));
         format!("{}, {}", plural(peers, "peer"), plural(agents, "agent"))
@@ -118,6 +136,7 @@ fn Legend() -> impl IntoView {
     use entente_lexicon::api::LinkState;
     view! {
         <div class="legend">
+            <div class="legend-group">
             <span class="legend-title">"Level"</span>
             <ul aria-label="Lines by trust level">
                 {line("open", "Every agent, both ways")}
@@ -125,6 +144,8 @@ fn Legend() -> impl IntoView {
                 {line("verified", "Listed and attested")}
                 {line("private", "Nothing passes")}
             </ul>
+            </div>
+            <div class="legend-group">
             <span class="legend-title">"Link"</span>
             <ul aria-label="Badges by state of the link">
                 {badge(LinkState::Up)}
@@ -133,6 +154,7 @@ fn Legend() -> impl IntoView {
                 {badge(LinkState::Unreachable)}
                 {badge(LinkState::Refused)}
             </ul>
+            </div>
         </div>
     }
 }

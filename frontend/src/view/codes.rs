@@ -13,7 +13,9 @@ pub fn explain(code: &str) -> Option<&'static str> {
         }
         "EXPIRED" => "It was not delivered before the time its sender set.",
         "HANDSHAKE_TIMEOUT" | "PEER_SILENT" => "The peer stopped answering. We keep dialling.",
-        "LINK_CLOSED" | "PEER_REMOVED" => "The peer was removed, and what waited for it is refused.",
+        "LINK_CLOSED" | "PEER_REMOVED" => {
+            "The peer was removed, and what waited for it is refused."
+        }
         "NOT_ALLOWED" => {
             "One of the two networks does not list this agent for the other. Add it to the peer's allowed agents, on both sides."
         }

@@ -48,7 +48,10 @@ impl Conversation {
     /// Starts with nothing known of this agent.
     #[must_use]
     pub fn of(agent: &str) -> Self {
-        Self { agent: agent.to_owned(), ..Self::default() }
+        Self {
+            agent: agent.to_owned(),
+            ..Self::default()
+        }
     }
 
     /// Adds a page of the inbox. Returns whether another page follows at once.
@@ -79,7 +82,8 @@ impl Conversation {
     /// Puts in one sent message as the network tells of it now. It never goes back a step.
     pub fn update(&mut self, mut message: MessageStatus) {
         if let Some(known) = self.sent.get(&message.id) {
-            if known.status != ReceiptStatus::Accepted && message.status == ReceiptStatus::Accepted {
+            if known.status != ReceiptStatus::Accepted && message.status == ReceiptStatus::Accepted
+            {
                 return;
             }
             message.content = message.content.or_else(|| known.content.clone());
@@ -170,7 +174,9 @@ mod tests {
             from: "did:cf:2@b.example".to_owned(),
             to: "did:cf:1@a.example".to_owned(),
             thread: None,
-            content: Content::Json { data: serde_json::json!({"n": 1}) },
+            content: Content::Json {
+                data: serde_json::json!({"n": 1}),
+            },
             priority: 3,
             created_at: Timestamp(at),
             received_at: Timestamp(at),
@@ -186,7 +192,9 @@ mod tests {
             status,
             created_at: Timestamp(at),
             receipts: Vec::new(),
-            content: text.map(|text| Content::Text { text: text.to_owned() }),
+            content: text.map(|text| Content::Text {
+                text: text.to_owned(),
+            }),
             thread: None,
         }
     }
@@ -194,7 +202,10 @@ mod tests {
     #[test]
     fn both_directions_make_one_list_by_time() {
         let mut mail = Conversation::of("alice");
-        let page = Inbox { messages: vec![received("b", 20)], cursor: Some("c1".to_owned()) };
+        let page = Inbox {
+            messages: vec![received("b", 20)],
+            cursor: Some("c1".to_owned()),
+        };
         assert!(!mail.add_inbox(page, 200));
         mail.update(sent("a", 10, ReceiptStatus::Accepted, Some("hi")));
         mail.update(sent("c", 30, ReceiptStatus::Refused, None));
@@ -213,7 +224,10 @@ mod tests {
         mail.update(sent("a", 10, ReceiptStatus::Delivered, None));
         mail.update(sent("a", 10, ReceiptStatus::Accepted, None));
         let entry = mail.entries().pop().unwrap();
-        assert_eq!((entry.status, entry.text.as_deref()), (ReceiptStatus::Delivered, Some("hi")));
+        assert_eq!(
+            (entry.status, entry.text.as_deref()),
+            (ReceiptStatus::Delivered, Some("hi"))
+        );
         assert!(mail.pending().is_empty());
     }
 
@@ -225,7 +239,13 @@ mod tests {
             cursor: Some("next".to_owned()),
         };
         assert!(mail.add_sent(page, 1));
-        assert!(!mail.add_sent(MessageList { messages: vec![], cursor: None }, 1));
+        assert!(!mail.add_sent(
+            MessageList {
+                messages: vec![],
+                cursor: None
+            },
+            1
+        ));
         assert_eq!(mail.sent_cursor.as_deref(), Some("next"));
     }
 

@@ -74,7 +74,10 @@ impl Filter {
         let party = |party: &Option<String>, id: &str| party.as_deref().map(id_of) == Some(id);
         let kind = Kind::parse(&event.kind);
         self.group.holds(kind)
-            && self.peer.as_ref().is_none_or(|host| event.peer.as_ref() == Some(host))
+            && self
+                .peer
+                .as_ref()
+                .is_none_or(|host| event.peer.as_ref() == Some(host))
             && self
                 .agent
                 .as_ref()
@@ -84,11 +87,26 @@ impl Filter {
 }
 
 fn contains(event: &Event, kind: Kind, names: &Names, needle: &str) -> bool {
-    let raw = [&event.from, &event.to, &event.message, &event.peer, &event.code, &event.label];
-    let shown = [&event.from, &event.to].into_iter().flatten().map(|p| names.label(p));
+    let raw = [
+        &event.from,
+        &event.to,
+        &event.message,
+        &event.peer,
+        &event.code,
+        &event.label,
+    ];
+    let shown = [&event.from, &event.to]
+        .into_iter()
+        .flatten()
+        .map(|p| names.label(p));
     kind.label().contains(needle)
-        || raw.into_iter().flatten().any(|text| text.to_lowercase().contains(needle))
-        || shown.into_iter().any(|text| text.to_lowercase().contains(needle))
+        || raw
+            .into_iter()
+            .flatten()
+            .any(|text| text.to_lowercase().contains(needle))
+        || shown
+            .into_iter()
+            .any(|text| text.to_lowercase().contains(needle))
 }
 
 /// The part of the feed in sight.
@@ -158,7 +176,11 @@ mod tests {
     fn ring(count: u64) -> Ring<Event> {
         let mut ring = Ring::new(1_000);
         for seq in 0..count {
-            let kind = if seq % 2 == 0 { "message.accepted" } else { "link.up" };
+            let kind = if seq % 2 == 0 {
+                "message.accepted"
+            } else {
+                "link.up"
+            };
             ring.push(event(seq, kind));
         }
         ring
@@ -190,7 +212,10 @@ mod tests {
             peer: Some("b.example".to_owned()),
             ..event(1, "message.refused")
         };
-        let text = |text: &str| Filter { text: text.to_owned(), ..Filter::default() };
+        let text = |text: &str| Filter {
+            text: text.to_owned(),
+            ..Filter::default()
+        };
         assert!(text("ALICE").holds(&e, &names));
         assert!(text("refused").holds(&e, &names));
         assert!(!text("bob").holds(&e, &names));
@@ -201,9 +226,27 @@ mod tests {
             text: String::new(),
         };
         assert!(narrow.holds(&e, &names));
-        assert!(!Filter { peer: Some("c.example".to_owned()), ..narrow.clone() }.holds(&e, &names));
-        assert!(!Filter { agent: Some("did:cf:3".to_owned()), ..narrow.clone() }.holds(&e, &names));
-        assert!(!Filter { group: Group::Links, ..narrow }.holds(&e, &names));
+        assert!(
+            !Filter {
+                peer: Some("c.example".to_owned()),
+                ..narrow.clone()
+            }
+            .holds(&e, &names)
+        );
+        assert!(
+            !Filter {
+                agent: Some("did:cf:3".to_owned()),
+                ..narrow.clone()
+            }
+            .holds(&e, &names)
+        );
+        assert!(
+            !Filter {
+                group: Group::Links,
+                ..narrow
+            }
+            .holds(&e, &names)
+        );
     }
 
     proptest! {

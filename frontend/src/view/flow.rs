@@ -48,8 +48,14 @@ impl Places {
         let peer = || self.peers.get(event.peer.as_ref()?).copied();
         let ends = match Kind::parse(&event.kind) {
             Kind::Accepted if event.peer.is_some() => [self.agent(event.from.as_ref()), peer()],
-            Kind::Accepted => [self.agent(event.from.as_ref()), self.agent(event.to.as_ref())],
-            Kind::Received if event.peer.is_some() => [peer(), self.agent(event.to.as_ref())],
+            Kind::Accepted => [
+                self.agent(event.from.as_ref()),
+                self.agent(event.to.as_ref()),
+            ],
+            // Observers are not told which peer: what no agent here wrote came from outside.
+            Kind::Received if event.peer.is_some() || self.agent(event.from.as_ref()).is_none() => {
+                [peer(), self.agent(event.to.as_ref())]
+            }
             Kind::Refused => [peer().or(Some(self.hub)), self.agent(event.from.as_ref())],
             Kind::Received
             | Kind::Delivered
@@ -98,7 +104,12 @@ impl Pulses {
     /// Starts a pulse where a slot is free.
     pub fn start(&mut self, points: Vec<Point>, tone: Tone, now_ms: f64) {
         let duration_ms = (length(&points) / PIXELS_PER_MS).max(MIN_DURATION_MS);
-        let pulse = Pulse { points, tone, start_ms: now_ms, duration_ms };
+        let pulse = Pulse {
+            points,
+            tone,
+            start_ms: now_ms,
+            duration_ms,
+        };
         if let Some(slot) = self.slots.iter_mut().find(|slot| slot.is_none()) {
             *slot = Some(pulse);
         } else if self.slots.len() < MAX_PULSES {
@@ -109,15 +120,24 @@ impl Pulses {
     /// Returns where the pulse of each slot is, and frees the slots of those that arrived.
     pub fn frame(&mut self, now_ms: f64) -> Vec<Option<Spark>> {
         for slot in &mut self.slots {
-            if slot.as_ref().is_some_and(|p| now_ms - p.start_ms >= p.duration_ms) {
+            if slot
+                .as_ref()
+                .is_some_and(|p| now_ms - p.start_ms >= p.duration_ms)
+            {
                 *slot = None;
             }
         }
         let spark = |pulse: &Pulse| {
             let share = ((now_ms - pulse.start_ms) / pulse.duration_ms).clamp(0.0, 1.0);
-            Spark { at: along(&pulse.points, ease(share)), tone: pulse.tone }
+            Spark {
+                at: along(&pulse.points, ease(share)),
+                tone: pulse.tone,
+            }
         };
-        self.slots.iter().map(|slot| slot.as_ref().map(spark)).collect()
+        self.slots
+            .iter()
+            .map(|slot| slot.as_ref().map(spark))
+            .collect()
     }
 
     /// Tells whether nothing moves.
@@ -183,7 +203,10 @@ mod tests {
         let mut pulses = Pulses::default();
         pulses.start(path, Tone::Calm, 0.0);
         let half = pulses.frame(312.5).first().copied().flatten().unwrap();
-        assert!(half.at.distance(Point { x: 100.0, y: 100.0 }) < 0.5, "{half:?}");
+        assert!(
+            half.at.distance(Point { x: 100.0, y: 100.0 }) < 0.5,
+            "{half:?}"
+        );
         assert!(!pulses.is_still());
         assert_eq!(pulses.frame(10_000.0), [None]);
         assert!(pulses.is_still());
@@ -193,7 +216,10 @@ mod tests {
     fn what_does_not_move_has_no_path() {
         assert_eq!(places().path(&event(1, "link.up")), None);
         assert_eq!(places().path(&event(1, "message.delivered")), None);
-        let unknown = Event { peer: Some("x".to_owned()), ..event(1, "message.accepted") };
+        let unknown = Event {
+            peer: Some("x".to_owned()),
+            ..event(1, "message.accepted")
+        };
         assert_eq!(places().path(&unknown), None);
     }
 
@@ -201,7 +227,11 @@ mod tests {
     fn pulses_are_bounded() {
         let mut pulses = Pulses::default();
         for _ in 0..100 {
-            pulses.start(vec![Point::default(), Point { x: 9.0, y: 0.0 }], Tone::Good, 0.0);
+            pulses.start(
+                vec![Point::default(), Point { x: 9.0, y: 0.0 }],
+                Tone::Good,
+                0.0,
+            );
         }
         assert_eq!(pulses.frame(1.0).len(), MAX_PULSES);
     }

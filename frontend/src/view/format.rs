@@ -9,6 +9,8 @@ const DAY_MS: u64 = 24 * HOUR_MS;
 /// Identifiers longer than this are shortened in the middle.
 const MAX_ID_CHARS: usize = 18;
 const DID_PREFIX: &str = "did:cf:";
+const ANONYMOUS_PREFIX: &str = "anon-";
+const ANONYMOUS_CHARS: usize = 11;
 
 /// Shows the local wall clock as `14:03:09`; `offset_min` is what local time is ahead of UTC.
 #[must_use]
@@ -75,10 +77,14 @@ pub fn count(number: u64) -> String {
     out
 }
 
-/// Shortens a DID or another long identifier in its middle: `k3f9ab…wxyz`.
+/// Shortens a DID or another long identifier in its middle: `k3f9ab…wxyz`. Of an anonymous id,
+/// which only need differ from others on the page, the beginning is enough: `anon-k3f9ab`.
 #[must_use]
 pub fn short_id(id: &str) -> String {
     let text = id.strip_prefix(DID_PREFIX).unwrap_or(id);
+    if text.starts_with(ANONYMOUS_PREFIX) {
+        return text.chars().take(ANONYMOUS_CHARS).collect();
+    }
     if text.chars().count() <= MAX_ID_CHARS {
         return text.to_owned();
     }
@@ -131,7 +137,12 @@ mod tests {
             assert_eq!(ago(Timestamp(now.0 - back), now), text);
         }
         assert_eq!(ago(Timestamp(now.0 + 1), now), "now");
-        for (ms, text) in [(23, "23 ms"), (1_250, "1.2 s"), (61_000, "1 min"), (HOUR_MS, "1 h")] {
+        for (ms, text) in [
+            (23, "23 ms"),
+            (1_250, "1.2 s"),
+            (61_000, "1 min"),
+            (HOUR_MS, "1 h"),
+        ] {
             assert_eq!(duration(ms), text);
         }
     }
@@ -143,6 +154,7 @@ mod tests {
         assert_eq!(short_id("alice"), "alice");
         let did = format!("did:cf:abcdef{}wxyz", "m".repeat(42));
         assert_eq!(short_id(&did), "abcdef…wxyz");
+        assert_eq!(short_id("anon-k3f9abcdefghijkl"), "anon-k3f9ab");
         assert_eq!(clip("hello", 5), "hello");
         assert_eq!(clip("hello", 4), "hel…");
         assert_eq!(plural(1, "agent"), "1 agent");

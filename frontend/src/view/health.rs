@@ -48,15 +48,15 @@ pub struct Summary {
 }
 
 impl Health {
-    /// Counts one event.
-    pub fn record(&mut self, event: &Event) {
+    /// Counts one event. `from_outside` says whether its message came from another network.
+    pub fn record(&mut self, event: &Event, from_outside: bool) {
         let kind = Kind::parse(&event.kind);
         let Some(bucket) = self.bucket(event.at) else {
             return;
         };
         match kind {
             Kind::Accepted => bucket.messages = bucket.messages.saturating_add(1),
-            Kind::Received if event.peer.is_some() => {
+            Kind::Received if from_outside => {
                 bucket.messages = bucket.messages.saturating_add(1);
             }
             Kind::Refused => bucket.refused = bucket.refused.saturating_add(1),
@@ -83,7 +83,10 @@ impl Health {
     fn bucket(&mut self, at: Timestamp) -> Option<&mut Bucket> {
         let index = at.0 / BUCKET_MS;
         let place = self.buckets.partition_point(|bucket| bucket.index < index);
-        let known = self.buckets.get(place).is_some_and(|bucket| bucket.index == index);
+        let known = self
+            .buckets
+            .get(place)
+            .is_some_and(|bucket| bucket.index == index);
         if !known {
             let full = self.buckets.len() >= usize::try_from(BUCKETS).unwrap_or(usize::MAX);
             match (full, place) {
@@ -94,7 +97,13 @@ impl Health {
                 (false, _) => {}
             }
             let place = if full { place - 1 } else { place };
-            self.buckets.insert(place, Bucket { index, ..Bucket::default() });
+            self.buckets.insert(
+                place,
+                Bucket {
+                    index,
+                    ..Bucket::default()
+                },
+            );
             return self.buckets.get_mut(place);
         }
         self.buckets.get_mut(place)
@@ -105,11 +114,20 @@ impl Health {
     pub fn summary(&self, now: Timestamp) -> Summary {
         let last = now.0 / BUCKET_MS;
         let first = last.saturating_sub(BUCKETS - 1);
-        let recent = || self.buckets.iter().filter(|b| (first..=last).contains(&b.index));
+        let recent = || {
+            self.buckets
+                .iter()
+                .filter(|b| (first..=last).contains(&b.index))
+        };
         let mut all: Vec<u32> = recent().flat_map(|b| b.latencies.iter().copied()).collect();
         all.sort_unstable();
         let series = |value: fn(&Bucket) -> u32| {
-            let of = |index| self.buckets.iter().find(|b| b.index == index).map_or(0, value);
+            let of = |index| {
+                self.buckets
+                    .iter()
+                    .find(|b| b.index == index)
+                    .map_or(0, value)
+            };
             (first..=last).map(of).collect()
         };
         Summary {
@@ -159,7 +177,12 @@ pub fn sparkline(series: &[u32], width: f64, height: f64) -> String {
         let y = height - (height - 2.0) * f64::from(*value) / top - 1.0;
         format!("{x:.1},{y:.1}")
     };
-    series.iter().enumerate().map(point).collect::<Vec<_>>().join(" ")
+    series
+        .iter()
+        .enumerate()
+        .map(point)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]
@@ -180,11 +203,10 @@ mod tests {
     #[test]
     fn a_message_counts_once_on_each_side() {
         let mut health = Health::default();
-        let from_peer = Event { peer: Some("b.example".to_owned()), ..event(3, "message.received") };
-        for e in [event(1, "message.accepted"), event(2, "message.received"), from_peer] {
-            health.record(&e);
-        }
-        health.record(&event(4, "message.refused"));
+        health.record(&event(1, "message.accepted"), false);
+        health.record(&event(2, "message.received"), false);
+        health.record(&event(3, "message.received"), true);
+        health.record(&event(4, "message.refused"), false);
         let summary = health.summary(Timestamp(5_000));
         assert_eq!((summary.per_minute, summary.refused), (2, 1));
         assert_eq!(health.summary(Timestamp(90_000)).per_minute, 0);
@@ -196,7 +218,7 @@ mod tests {
     fn the_median_is_one_of_the_measured() {
         let mut health = Health::default();
         for (at, latency) in [(1_000, 10), (1_000, 30), (9_000, 20), (9_000, 900)] {
-            health.record(&delivered(at, latency));
+            health.record(&delivered(at, latency), false);
         }
         let summary = health.summary(Timestamp(10_000));
         assert_eq!((summary.p50_ms, summary.p95_ms), (Some(20), Some(900)));
@@ -214,7 +236,7 @@ mod tests {
         fn events_in_any_order_keep_the_buckets_sorted_and_bounded(times in proptest::collection::vec(0u64..2_000_000, 0..200)) {
             let mut health = Health::default();
             for at in times {
-                health.record(&delivered(at, at % 97));
+                health.record(&delivered(at, at % 97), false);
                 let order: Vec<u64> = health.buckets.iter().map(|b| b.index).collect();
                 prop_assert!(order.is_sorted_by(|a, b| a < b), "{order:?}");
                 prop_assert!(order.len() <= 60);

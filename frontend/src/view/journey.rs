@@ -64,7 +64,9 @@ pub fn steps(
             code: receipt.code.clone(),
         })
         .collect();
-    let ended = steps.iter().any(|step| step.name != ReceiptStatus::Accepted.as_str());
+    let ended = steps
+        .iter()
+        .any(|step| step.name != ReceiptStatus::Accepted.as_str());
     if !ended {
         steps.push(Step {
             name: "waiting",
@@ -84,7 +86,12 @@ pub fn steps(
 pub fn network_host(did: &str, own: Option<&NetworkView>, peers: &[PublicPeer]) -> String {
     own.filter(|network| network.did == did)
         .map(|network| network.host.clone())
-        .or_else(|| peers.iter().find(|peer| peer.did == did).map(|peer| peer.host.clone()))
+        .or_else(|| {
+            peers
+                .iter()
+                .find(|peer| peer.did == did)
+                .map(|peer| peer.host.clone())
+        })
         .unwrap_or_else(|| short_id(did))
 }
 
@@ -93,7 +100,11 @@ fn waiting_for(to: &str, own: Option<&NetworkView>, peers: &[PublicPeer]) -> Str
     else {
         return "Waiting for the recipient's receipt.".to_owned();
     };
-    match peers.iter().find(|peer| peer.host == host).map(|peer| peer.state) {
+    match peers
+        .iter()
+        .find(|peer| peer.host == host)
+        .map(|peer| peer.state)
+    {
         Some(state) => format!(
             "Waiting for {host}: {}.",
             super::peer::state_sentence(state)
@@ -148,9 +159,14 @@ mod tests {
             (ReceiptStatus::Delivered, 1_041, "did:cf:b.example", None),
         ]);
         let steps = steps(&message, Some(&own()), &[peer("b.example")]);
-        let [accepted, delivered] = steps.as_slice() else { unreachable!() };
+        let [accepted, delivered] = steps.as_slice() else {
+            unreachable!()
+        };
         assert_eq!(accepted.by.as_deref(), Some("a.example"));
-        assert_eq!((delivered.name, delivered.after.as_deref()), ("delivered", Some("+41 ms")));
+        assert_eq!(
+            (delivered.name, delivered.after.as_deref()),
+            ("delivered", Some("+41 ms"))
+        );
         assert_eq!(delivered.by.as_deref(), Some("b.example"));
     }
 
@@ -162,18 +178,29 @@ mod tests {
         let steps = steps(&message, Some(&own()), &[away]);
         let last = steps.last().unwrap();
         assert_eq!((last.name, last.state), ("waiting", StepState::Waiting));
-        assert!(last.note.as_deref().unwrap().contains("b.example"), "{last:?}");
+        assert!(
+            last.note.as_deref().unwrap().contains("b.example"),
+            "{last:?}"
+        );
     }
 
     #[test]
     fn a_refusal_is_explained() {
         let message = message(&[
             (ReceiptStatus::Accepted, 1_000, "did:cf:own", None),
-            (ReceiptStatus::Refused, 9_000, "did:cf:elsewhere", Some("UNKNOWN_AGENT")),
+            (
+                ReceiptStatus::Refused,
+                9_000,
+                "did:cf:elsewhere",
+                Some("UNKNOWN_AGENT"),
+            ),
         ]);
         let steps = steps(&message, Some(&own()), &[]);
         let refused = steps.last().unwrap();
-        assert_eq!((refused.state, refused.code.as_deref()), (StepState::Failed, Some("UNKNOWN_AGENT")));
+        assert_eq!(
+            (refused.state, refused.code.as_deref()),
+            (StepState::Failed, Some("UNKNOWN_AGENT"))
+        );
         assert!(refused.note.is_some());
     }
 }

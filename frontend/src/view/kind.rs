@@ -127,11 +127,9 @@ impl Kind {
             Self::Delivered | Self::LinkUp | Self::AgentCreated | Self::PeerAdded => Tone::Good,
             Self::Refused | Self::LinkRefused => Tone::Bad,
             Self::LinkDown | Self::AgentDeleted | Self::PeerRemoved => Tone::Warn,
-            Self::Accepted
-            | Self::Received
-            | Self::PeerChanged
-            | Self::LinkIdle
-            | Self::Other => Tone::Calm,
+            Self::Accepted | Self::Received | Self::PeerChanged | Self::LinkIdle | Self::Other => {
+                Tone::Calm
+            }
         }
     }
 

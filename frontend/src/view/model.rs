@@ -4,6 +4,7 @@ use entente_lexicon::Timestamp;
 use entente_lexicon::api::{AgentPresence, Event, FirehoseFrame, NetworkView, PublicPeer, Viewer};
 
 use crate::view::health::{Health, Summary};
+use crate::view::names::id_of;
 use crate::view::ring::Ring;
 
 /// Events kept.
@@ -61,7 +62,12 @@ impl Model {
     /// Takes in one frame.
     pub fn apply(&mut self, frame: FirehoseFrame) -> Applied {
         match frame {
-            FirehoseFrame::Status { viewer, network, agents, peers } => {
+            FirehoseFrame::Status {
+                viewer,
+                network,
+                agents,
+                peers,
+            } => {
                 self.viewer = Some(viewer);
                 self.network = Some(network);
                 self.agents = agents;
@@ -73,7 +79,7 @@ impl Model {
                 if self.has(&event) {
                     return Applied::Known;
                 }
-                self.health.record(&event);
+                self.health.record(&event, self.is_from_outside(&event));
                 self.events.push(event.clone());
                 Applied::Event(event)
             }
@@ -91,6 +97,16 @@ impl Model {
         self.health.summary(now)
     }
 
+    /// Observers are not told the peer; what no agent here wrote came from outside.
+    fn is_from_outside(&self, event: &Event) -> bool {
+        let from = event.from.as_deref().map(id_of);
+        event.peer.is_some()
+            || !self
+                .agents
+                .iter()
+                .any(|agent| Some(agent.id.as_str()) == from)
+    }
+
     /// A replay after a reconnection may overlap what is here; a new epoch counts from the start.
     fn has(&self, event: &Event) -> bool {
         self.events
@@ -106,7 +122,10 @@ mod tests {
     use crate::view::fixture::event;
 
     fn frame(seq: u64) -> FirehoseFrame {
-        FirehoseFrame::Event { cursor: format!("c{seq}"), event: event(seq, "link.up") }
+        FirehoseFrame::Event {
+            cursor: format!("c{seq}"),
+            event: event(seq, "link.up"),
+        }
     }
 
     #[test]
@@ -124,14 +143,22 @@ mod tests {
     fn a_new_epoch_counts_from_the_start() {
         let mut model = Model::default();
         model.apply(frame(900));
-        let restarted = FirehoseFrame::Event { cursor: "d1".to_owned(), event: event(1, "link.up") };
+        let restarted = FirehoseFrame::Event {
+            cursor: "d1".to_owned(),
+            event: event(1, "link.up"),
+        };
         assert!(matches!(model.apply(restarted), Applied::Event(_)));
     }
 
     #[test]
     fn a_gap_moves_the_cursor() {
         let mut model = Model::default();
-        assert_eq!(model.apply(FirehoseFrame::Gap { cursor: "g".to_owned() }), Applied::Gap);
+        assert_eq!(
+            model.apply(FirehoseFrame::Gap {
+                cursor: "g".to_owned()
+            }),
+            Applied::Gap
+        );
         assert_eq!((model.cursor.as_deref(), model.gaps), (Some("g"), 1));
     }
 }

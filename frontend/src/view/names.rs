@@ -40,7 +40,8 @@ impl Names {
     pub fn learn(&mut self, address: &str, typed: &str) {
         let name = id_of(typed);
         if !name.starts_with("did:") && id_of(address).starts_with("did:") {
-            self.learnt.insert(id_of(address).to_owned(), name.to_owned());
+            self.learnt
+                .insert(id_of(address).to_owned(), name.to_owned());
         }
     }
 
@@ -78,7 +79,9 @@ impl Names {
 
     /// Returns the names learnt by sending, with their DIDs.
     pub fn learnt(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.learnt.iter().map(|(did, name)| (did.as_str(), name.as_str()))
+        self.learnt
+            .iter()
+            .map(|(did, name)| (did.as_str(), name.as_str()))
     }
 }
 

@@ -57,7 +57,9 @@ impl<T> Ring<T> {
 
     /// Returns the ordinals and items from the newest to the oldest.
     pub fn newest_first(&self) -> impl Iterator<Item = (u64, &T)> {
-        (self.oldest()..self.pushed).rev().zip(self.items.iter().rev())
+        (self.oldest()..self.pushed)
+            .rev()
+            .zip(self.items.iter().rev())
     }
 
     fn oldest(&self) -> u64 {

@@ -31,11 +31,19 @@ pub struct Known {
 #[must_use]
 pub fn suggest(typed: &str, sender: &str, known: &Known) -> Vec<Suggestion> {
     let typed = typed.trim();
-    let offer = |value: &String, hint| Suggestion { value: value.clone(), hint };
+    let offer = |value: &String, hint| Suggestion {
+        value: value.clone(),
+        hint,
+    };
     let mut out: Vec<Suggestion> = Vec::new();
     let agents = known.local.iter().filter(|name| *name != sender);
     out.extend(agents.map(|name| offer(name, "on this network")));
-    out.extend(known.met.iter().map(|address| offer(address, "in this conversation")));
+    out.extend(
+        known
+            .met
+            .iter()
+            .map(|address| offer(address, "in this conversation")),
+    );
     out.retain(|suggestion| suggestion.value.contains(typed));
     let (name, host) = typed.split_once('@').unwrap_or((typed, ""));
     if !name.is_empty() {
@@ -77,13 +85,19 @@ mod tests {
     }
 
     fn values(typed: &str) -> Vec<String> {
-        suggest(typed, "alice", &known()).into_iter().map(|s| s.value).collect()
+        suggest(typed, "alice", &known())
+            .into_iter()
+            .map(|s| s.value)
+            .collect()
     }
 
     #[test]
     fn known_agents_come_first_and_the_sender_never() {
         assert_eq!(values(""), ["bob", "diana@b.example"]);
-        assert_eq!(values("b"), ["bob", "diana@b.example", "b@b.example", "b@c.example"]);
+        assert_eq!(
+            values("b"),
+            ["bob", "diana@b.example", "b@b.example", "b@c.example"]
+        );
     }
 
     #[test]

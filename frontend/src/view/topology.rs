@@ -10,7 +10,7 @@ const MAX_LABELLED: usize = 16;
 const MAX_ONE_RING: usize = 20;
 const HUB_RADIUS: f64 = 34.0;
 /// Where on an edge its badge sits: outside the ring of agents.
-pub const BADGE_AT: f64 = 0.66;
+pub const BADGE_AT: f64 = 0.72;
 /// Peers keep to two arcs this wide so that their labels do not meet the agents'.
 const MAX_ARC: f64 = PI * 0.72;
 /// Agents do not stand in gaps between peers narrower than this.
@@ -67,30 +67,47 @@ pub struct Layout {
 #[must_use]
 pub fn wanted_height(width: f64, peers: usize) -> f64 {
     let crowd = peers.saturating_sub(6) as f64 * 18.0;
-    if width < 520.0 { 400.0 + crowd * 0.5 } else { 380.0 + crowd }
+    if width < 520.0 {
+        400.0 + crowd * 0.5
+    } else {
+        380.0 + crowd
+    }
 }
 
 /// Places everything.
 #[must_use]
 pub fn layout(width: f64, height: f64, agents: usize, peers: usize) -> Layout {
-    let hub = Point { x: width / 2.0, y: height / 2.0 - 6.0 };
+    let hub = Point {
+        x: width / 2.0,
+        y: height / 2.0 - 6.0,
+    };
     let wide = width >= height * 1.15;
     let (rx, ry) = (
-        (width / 2.0 - if wide { 92.0 } else { 70.0 }).max(60.0),
+        (width / 2.0 - if wide { 92.0 } else { 58.0 }).max(60.0),
         (height / 2.0 - 52.0).max(60.0),
     );
     let angles = peer_angles(peers, wide);
-    let on_ellipse = |angle: &f64| Point { x: hub.x + rx * angle.cos(), y: hub.y + ry * angle.sin() };
+    let on_ellipse = |angle: &f64| Point {
+        x: hub.x + rx * angle.cos(),
+        y: hub.y + ry * angle.sin(),
+    };
     let peers: Vec<Point> = angles.iter().map(on_ellipse).collect();
-    let ring = (rx.min(ry) * 0.8).min(rx.max(ry) * 0.6).min(128.0);
+    let ring = if wide {
+        ((rx * 0.52).min(230.0), ry * 0.86)
+    } else {
+        (rx * 0.98, (ry * 0.5).min(110.0))
+    };
     let shown = agents.min(MAX_AGENTS);
     let agents = agent_angles(shown, &angles)
         .into_iter()
         .enumerate()
         .map(|(index, angle)| {
-            let inner = shown > MAX_ONE_RING && index % 2 == 1;
-            let radius = if inner { ring * 0.72 } else { ring };
-            Point { x: hub.x + radius * angle.cos(), y: hub.y + radius * angle.sin() }
+            let inner = shown > MAX_ONE_RING && !index.is_multiple_of(2);
+            let share = if inner { 0.74 } else { 1.0 };
+            Point {
+                x: hub.x + ring.0 * share * angle.cos(),
+                y: hub.y + ring.1 * share * angle.sin(),
+            }
         })
         .collect();
     Layout {
@@ -99,7 +116,10 @@ pub fn layout(width: f64, height: f64, agents: usize, peers: usize) -> Layout {
         hub,
         hub_radius: HUB_RADIUS,
         agents,
-        badges: peers.iter().map(|peer| hub.toward(*peer, BADGE_AT)).collect(),
+        badges: peers
+            .iter()
+            .map(|peer| hub.toward(*peer, BADGE_AT))
+            .collect(),
         peers,
         labelled: shown <= MAX_LABELLED,
     }
@@ -110,9 +130,17 @@ fn peer_angles(peers: usize, wide: bool) -> Vec<f64> {
     let turn = if wide { 0.0 } else { PI / 2.0 };
     let first = peers.div_ceil(2);
     let place = |index: usize| {
-        let (side, count) = if index % 2 == 0 { (0.0, first) } else { (PI, peers - first) };
+        let (side, count) = if index.is_multiple_of(2) {
+            (0.0, first)
+        } else {
+            (PI, peers - first)
+        };
         let arc = MAX_ARC * (1.0 - 1.0 / count.max(1) as f64);
-        let step = if count > 1 { arc / (count - 1) as f64 } else { 0.0 };
+        let step = if count > 1 {
+            arc / (count - 1) as f64
+        } else {
+            0.0
+        };
         turn + side - arc / 2.0 + step * (index / 2) as f64
     };
     (0..peers).map(place).collect()
@@ -138,7 +166,9 @@ fn agent_angles(agents: usize, peers: &[f64]) -> Vec<f64> {
             .iter()
             .enumerate()
             .map(room)
-            .fold((0, f64::MIN), |best, next| if next.1 > best.1 + 1e-9 { next } else { best });
+            .fold((0, f64::MIN), |best, next| {
+                if next.1 > best.1 + 1e-9 { next } else { best }
+            });
         match counts.get_mut(widest.0) {
             Some(count) => *count += 1,
             None => break,
@@ -146,7 +176,9 @@ fn agent_angles(agents: usize, peers: &[f64]) -> Vec<f64> {
     }
     let within = |((start, width), count): (&(f64, f64), &usize)| {
         let (start, step) = (*start, width / (*count + 1) as f64);
-        (1..=*count).map(move |index| start + step * index as f64).collect::<Vec<_>>()
+        (1..=*count)
+            .map(move |index| start + step * index as f64)
+            .collect::<Vec<_>>()
     };
     gaps.iter().zip(&counts).flat_map(within).collect()
 }
@@ -160,7 +192,9 @@ fn gaps(peers: &[f64]) -> Vec<(f64, f64)> {
     };
     let ends = sorted.iter().skip(1).copied().chain([first + TAU]);
     let all: Vec<(f64, f64)> = sorted.iter().zip(ends).map(|(a, b)| (*a, b - a)).collect();
-    all.into_iter().filter(|(_, width)| *width >= MIN_GAP).collect()
+    all.into_iter()
+        .filter(|(_, width)| *width >= MIN_GAP)
+        .collect()
 }
 
 #[cfg(test)]
@@ -172,11 +206,16 @@ mod tests {
     #[test]
     fn two_peers_face_each_other_and_agents_stand_between() {
         let picture = layout(900.0, 400.0, 3, 2);
-        let [right, left] = picture.peers.as_slice() else { unreachable!() };
+        let [right, left] = picture.peers.as_slice() else {
+            unreachable!()
+        };
         assert!(right.x > 800.0 && left.x < 100.0);
         assert!((right.y - picture.hub.y).abs() < 0.01 && (left.y - picture.hub.y).abs() < 0.01);
         for agent in &picture.agents {
-            assert!((agent.y - picture.hub.y).abs() > 60.0, "{agent:?} stands on an edge");
+            assert!(
+                (agent.y - picture.hub.y).abs() > 60.0,
+                "{agent:?} stands on an edge"
+            );
         }
         let narrow = layout(328.0, 420.0, 3, 2);
         assert!((narrow.peers[0].x - narrow.hub.x).abs() < 0.01);
