@@ -7,6 +7,8 @@ use entente_trust::crypto::sign::VerifyingKey;
 use entente_trust::policy::Policy;
 
 use crate::code::Code;
+use crate::frame::opening::WireLimits;
+use crate::frame::session::MAX_SESSION_FRAME;
 
 /// This network, as its peer must find it.
 #[derive(Clone, Debug)]
@@ -61,9 +63,10 @@ pub struct Config {
 /// Bounds and times of one link. [`Default`] is what the protocol document starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Messages in flight towards us at most.
+    /// Messages in flight towards us at most, where the peer dials and READY tells it. Where we
+    /// dial there is no frame to say so, and the protocol's starting limits hold.
     pub window_items: u32,
-    /// Weight of the messages in flight towards us at most, in bytes.
+    /// Weight of the messages in flight towards us at most, in bytes; told likewise.
     pub window_bytes: u32,
     /// Messages waiting in the outbox at most.
     pub outbox_items: u64,
@@ -87,6 +90,17 @@ impl Default for Limits {
             backoff_first_ms: 1_000,
             backoff_cap_ms: 3_600_000,
             idle_ms: 30_000,
+        }
+    }
+}
+
+impl Limits {
+    /// What the peer may have in flight, as READY says it.
+    pub(super) fn window(&self) -> WireLimits {
+        WireLimits {
+            bytes: self.window_bytes.into(),
+            frame: MAX_SESSION_FRAME as u64,
+            items: self.window_items.into(),
         }
     }
 }

@@ -235,6 +235,14 @@ mod tests {
     }
 
     #[test]
+    fn the_dial_number_rises_even_if_the_clock_does_not() {
+        let (mut dialler, mut out) = (Dialler::new(7, 0), Outputs::default());
+        let numbers = [9, 9, 3, 20].map(|now| dialler.next_number(Timestamp(now), &mut out));
+        assert_eq!(numbers, [9, 10, 11, 20]);
+        assert_eq!(out.changes, numbers.map(Change::DialOwn));
+    }
+
+    #[test]
     fn a_sign_of_life_starts_the_pauses_over_but_a_short_session_does_not() {
         let (limits, mut entropy) = (Limits::default(), Entropy::new([1; 32]));
         let mut dialler = Dialler::new(1, 1);

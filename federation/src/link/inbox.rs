@@ -10,14 +10,14 @@ use entente_lexicon::{Did, Timestamp};
 use entente_trust::crypto::sign::SigningKey;
 use entente_trust::policy::{Direction, Policy};
 
-use super::config::{Limits, Reject, RestoredIn};
+use super::config::{Reject, RestoredIn};
 use super::io::{Change, DeliveryVerdict, Event, Item, Outputs, Request};
 use super::outbox::{STREAM, refusal};
 use super::session::Session;
 use crate::code::Code;
 use crate::frame::MAX_NUMBER;
 use crate::frame::items::WireItem;
-use crate::frame::opening::{Cursor, MAX_REJECTS, STREAM_MSG};
+use crate::frame::opening::{Cursor, MAX_REJECTS, STREAM_MSG, WireLimits};
 use crate::frame::receipt::Receipt;
 use crate::frame::session::{Header, Kind};
 use crate::handshake::fault::Misbehaved;
@@ -127,7 +127,7 @@ impl Inbox {
         header: &Header,
         floor: u64,
         items: Vec<WireItem>,
-        rules: (&Policy, &Limits),
+        rules: (&Policy, &WireLimits),
         out: &mut Outputs,
     ) -> Result<(), Misbehaved> {
         let end = header.seq.saturating_add(items.len() as u64);
@@ -306,7 +306,7 @@ impl Inbox {
         &mut self,
         first: u64,
         items: &[WireItem],
-        limits: &Limits,
+        limits: &WireLimits,
     ) -> Result<(), Misbehaved> {
         let follows = match &self.heard {
             Some(heard) => first == heard.end(),
@@ -321,8 +321,7 @@ impl Inbox {
         let count = heard.ids.len().saturating_add(items.len()) as u64;
         let more: u64 = items.iter().map(|item| u64::from(item.weight())).sum();
         let fits = count == 1
-            || (count <= u64::from(limits.window_items)
-                && heard.weight.saturating_add(more) <= u64::from(limits.window_bytes));
+            || (count <= limits.items && heard.weight.saturating_add(more) <= limits.bytes);
         if follows && fits && self.rejects.len() <= MAX_UNCONFIRMED {
             Ok(())
         } else {

@@ -224,7 +224,7 @@ impl Link {
             Kind::Msg if header.stream == outbox::STREAM => {
                 session.note_work(now);
                 let (floor, items) = items::read(body)?;
-                let rules = (&self.config.policy, &self.config.limits);
+                let rules = (&self.config.policy, &session.ours);
                 self.inbox.receive(header, floor, items, rules, out)
             }
             Kind::Ack if header.stream == outbox::STREAM => {

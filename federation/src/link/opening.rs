@@ -10,8 +10,6 @@ use super::session::Session;
 use super::{Link, close};
 use crate::close::{CloseCode, Retry};
 use crate::code::Code;
-use crate::frame::opening::WireLimits;
-use crate::frame::session::MAX_SESSION_FRAME;
 use crate::handshake::fault::Misbehaved;
 use crate::handshake::initiator::{self, ExpectHelloAck, ExpectReady};
 use crate::handshake::responder::{self, Answer, Authenticated, ExpectAuth};
@@ -213,15 +211,10 @@ impl Link {
         self.dialler.sign_of_life();
         self.replace_session(out);
         let (cursors, rejects, told_upto) = self.inbox.stand_as_responder(out);
-        let limits = &self.config.limits;
         let answer = Answer {
             session: self.entropy.bytes(),
             granted,
-            limits: WireLimits {
-                bytes: limits.window_bytes.into(),
-                frame: MAX_SESSION_FRAME as u64,
-                items: limits.window_items.into(),
-            },
+            limits: self.config.limits.window(),
             cursors,
             rejects,
         };
@@ -259,18 +252,19 @@ impl Link {
         out: &mut Outputs,
     ) {
         // Who dials states no limits: then the protocol's starting ones hold.
-        let start = super::Limits::default();
-        let limits = stand.limits.unwrap_or(WireLimits {
-            bytes: start.window_bytes.into(),
-            frame: MAX_SESSION_FRAME as u64,
-            items: start.window_items.into(),
-        });
+        let start = super::Limits::default().window();
+        let theirs = stand.limits.unwrap_or(start);
+        let ours = if confirm_by.is_some() {
+            self.config.limits.window()
+        } else {
+            start
+        };
         let idle_ms = self.config.limits.idle_ms;
         self.session = Some(Session::new(
             now,
             socket,
             established,
-            limits,
+            (theirs, ours),
             confirm_by,
             idle_ms,
         ));
@@ -311,7 +305,10 @@ impl Link {
         document: Result<PeerDocument, Code>,
         out: &mut Outputs,
     ) {
-        self.fetch.under_way = false;
+        self.fetch = Fetch {
+            under_way: false,
+            last: Some(now),
+        };
         let failure = match document {
             Ok(document) => {
                 self.config.peer.document = document;

@@ -25,6 +25,8 @@ pub(super) struct Session {
     pub(super) granted: TrustLevel,
     /// What may be in flight towards the peer.
     pub(super) limits: WireLimits,
+    /// What may be in flight towards us.
+    pub(super) ours: WireLimits,
     /// Set unless we answered with READY and have heard nothing since: then until when.
     pub(super) confirm_by: Option<Timestamp>,
     pub(super) started: Timestamp,
@@ -56,7 +58,7 @@ impl Session {
         now: Timestamp,
         socket: SocketId,
         established: Established,
-        limits: WireLimits,
+        (limits, ours): (WireLimits, WireLimits),
         confirm_by: Option<Timestamp>,
         idle_ms: u64,
     ) -> Self {
@@ -66,6 +68,7 @@ impl Session {
             peer_key: established.peer_key,
             granted: established.granted,
             limits: WireLimits { frame, ..limits },
+            ours,
             confirm_by,
             started: now,
             last_heard: now,

@@ -160,6 +160,7 @@ fn a_stale_document_is_fetched_once_and_then_refused() {
     assert_eq!(out.requests, [Request::FetchDocument]);
     assert_eq!(faults(&out), []);
     let document = Identity::new(1).as_document();
+    victim.now = victim.now.after(6_000);
     let out = victim
         .link
         .handle(victim.now, Input::Document(Ok(document)));

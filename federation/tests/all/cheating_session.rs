@@ -366,3 +366,81 @@ fn rejects_that_are_never_confirmed_are_bounded() {
     };
     session.check_refused(&refused, Misbehaved::OutOfWindow);
 }
+
+#[test]
+fn rejects_are_dropped_once_a_message_says_that_they_were_heard_of() {
+    let mut session = HandSession::open(1);
+    let _ = session.send(Kind::Msg, (MSG, 5, 1), &messages(0, 1..4));
+    let code = entente_federation::Code::from_static("AGENT_GONE");
+    let refused = entente_federation::DeliveryVerdict::Refused(code);
+    let verdicts = (1..4).map(|seq| (seq, refused.clone())).collect();
+    let now = session.victim.now;
+    let out = session
+        .victim
+        .link
+        .handle(now, Input::Delivered { epoch: 5, verdicts });
+    let rejected = |change: &&Change| matches!(change, Change::Rejected(_));
+    assert_eq!(out.changes.iter().filter(rejected).count(), 3);
+    let out = session.send(Kind::Msg, (MSG, 5, 4), &messages(2, 4..5));
+    assert_eq!(out.changes, [Change::RejectsConfirmed { upto: 2 }]);
+}
+
+#[test]
+fn rejects_repeated_by_ready_are_kept_until_a_frame_proves_that_it_arrived() {
+    let code = entente_federation::Code::from_static("AGENT_GONE");
+    let rejects: Vec<_> = (1..=80)
+        .map(|seq| Reject {
+            seq,
+            id: [3; 16],
+            code: code.clone(),
+        })
+        .collect();
+    let restored = entente_federation::Restored {
+        inn: entente_federation::RestoredIn { epoch: 5, seq: 90 },
+        rejects,
+        ..entente_federation::Restored::default()
+    };
+    let mut session = HandSession::open_with(1, restored);
+    let ready = session.ready.clone();
+    assert_eq!(
+        (ready.cursors, ready.rejects.len()),
+        (vec![(1, 5, 64)], 64),
+        "as many as fit"
+    );
+    let out = session.confirm();
+    assert_eq!(out.changes, [Change::RejectsConfirmed { upto: 64 }]);
+}
+
+#[test]
+fn a_verdict_for_another_epoch_settles_nothing_and_a_late_one_moves_the_cursor() {
+    let mut session = HandSession::open(1);
+    let _ = session.send(Kind::Msg, (MSG, 5, 1), &messages(0, 1..2));
+    let now = session.victim.now;
+    let verdicts = || vec![(1, entente_federation::DeliveryVerdict::Delivered)];
+    let link = &mut session.victim.link;
+    let out = link.handle(
+        now,
+        Input::Delivered {
+            epoch: 4,
+            verdicts: verdicts(),
+        },
+    );
+    assert_eq!((out.changes, out.transmits), (vec![], vec![]));
+    // The session is gone when the agent answers.
+    let _ = link.handle(
+        now,
+        Input::Closed {
+            socket: session.victim.socket,
+            code: 1006,
+        },
+    );
+    let out = link.handle(
+        now,
+        Input::Delivered {
+            epoch: 5,
+            verdicts: verdicts(),
+        },
+    );
+    assert_eq!(out.changes, [Change::Cursor { epoch: 5, seq: 1 }]);
+    assert_eq!(out.transmits, []);
+}

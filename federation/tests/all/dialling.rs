@@ -298,3 +298,27 @@ fn at_most_two_handshakes_are_in_progress() {
     });
     assert_eq!(timeouts.count(), 2);
 }
+
+#[test]
+fn a_session_long_silent_gives_way_to_the_other_sides_dial() {
+    let mut pair = Pair::new(14);
+    for node in &mut pair.nodes {
+        node.config.limits.idle_ms = 600_000;
+    }
+    pair.nodes[BETA].config.allow_outbound = false;
+    pair.start_both();
+    pair.run_for(5_000);
+    pair.stall_sockets();
+    pair.crash(BETA);
+    pair.run_for(31_000);
+    assert_eq!(
+        pair.view(ALPHA).state,
+        LinkState::Up,
+        "nothing was due, so nothing was missed"
+    );
+    pair.nodes[BETA].config.allow_outbound = true;
+    pair.start(BETA);
+    let sent = [Vec::new(), pair.send(BETA, 1)];
+    assert!(pair.run_until(500, Pair::settled));
+    pair.check(&sent);
+}

@@ -29,10 +29,14 @@ pub(crate) struct Victim {
 
 impl Victim {
     fn new(level: TrustLevel, allow_outbound: bool) -> Self {
+        Self::restored(level, allow_outbound, Restored::default())
+    }
+
+    fn restored(level: TrustLevel, allow_outbound: bool, restored: Restored) -> Self {
         let (own, peer) = (Identity::new(2), Identity::new(1));
         let mut config = config(&own, &peer, level);
         config.allow_outbound = allow_outbound;
-        let link = Link::new(config, own.key.clone(), Restored::default(), [7; 32]);
+        let link = Link::new(config, own.key.clone(), restored, [7; 32]);
         Self {
             link,
             now: NOW,
@@ -290,12 +294,18 @@ pub(crate) struct HandSession {
     pub(crate) hand: Hand,
     pub(crate) traffic: Traffic,
     pub(crate) counter: u64,
+    pub(crate) ready: Ready,
 }
 
 impl HandSession {
     /// Opens one; the victim's READY has arrived, and nothing was sent since.
     pub(crate) fn open(seed: u64) -> Self {
-        let mut victim = Victim::dialled();
+        Self::open_with(seed, Restored::default())
+    }
+
+    pub(crate) fn open_with(seed: u64, restored: Restored) -> Self {
+        let mut victim = Victim::restored(TrustLevel::Open, false, restored);
+        victim.accept(Identity::new(1).did);
         let mut hand = Hand::new(seed);
         let hello = bare(&hand.hello());
         hand.absorb(&hello);
@@ -303,14 +313,19 @@ impl HandSession {
         hand.take_ack(&ack);
         let auth = hand.auth().encode();
         hand.absorb(&auth);
-        let ready = victim.answer(&auth);
-        hand.absorb(&ready);
+        let frame = victim.answer(&auth);
+        hand.absorb(&frame);
+        let (_, body) = OpeningFrame::decode(&frame).unwrap();
+        let Body::Ready(ready) = body else {
+            panic!("not a READY")
+        };
         let traffic = hand.traffic(Role::Initiator);
         Self {
             victim,
             hand,
             traffic,
             counter: 0,
+            ready,
         }
     }
 
