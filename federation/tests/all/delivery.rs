@@ -1,6 +1,6 @@
 //! Every message arrives once and in order, or its sender learns why not, whatever happens.
 
-use entente_federation::{Change, Event, Input, Item, Limits};
+use entente_federation::{Event, Input, Item, Limits};
 use entente_lexicon::api::LinkState;
 use proptest::prelude::*;
 
@@ -43,7 +43,7 @@ fn cases(usual: u32) -> u32 {
 /// Plays the steps, then heals everything and waits.
 fn play(seed: u64, steps: Vec<Step>) {
     let mut pair = Pair::new(seed);
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         // A window so small that something is always held back.
         for node in &mut pair.nodes {
             node.config.limits.window_items = 4;
