@@ -112,7 +112,9 @@ impl Config {
         }
         let trust_level = match level {
             "" => TrustLevel::Allowlist,
-            text => text.parse().map_err(|_error| Problem::Variable("TRUST_LEVEL"))?,
+            text => text
+                .parse()
+                .map_err(|_error| Problem::Variable("TRUST_LEVEL"))?,
         };
         let dev_hosts = dev
             .split(',')
