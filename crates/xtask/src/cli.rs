@@ -146,6 +146,9 @@ pub(crate) struct BenchMessage {
     /// The first port to use
     #[arg(long, value_name = "P", default_value_t = 8780)]
     pub(crate) port: u16,
+    /// Measure this Worker bundle instead of building an optimised one
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub(crate) bundle: Option<PathBuf>,
 }
 
 /// A side of the benchmark.

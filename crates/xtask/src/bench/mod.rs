@@ -33,15 +33,17 @@ fn message(repo: &Repo, args: &BenchMessage) -> Result<()> {
     if !meter::available() {
         bail!("the benchmark reads /proc and runs on Linux only");
     }
-    match args.only {
-        Some(BenchSide::Floor) => setup::node(repo)?,
-        Some(BenchSide::Node) | None => build::run(
+    let build_ours = args.only != Some(BenchSide::Floor) && args.bundle.is_none();
+    if build_ours {
+        build::run(
             repo,
             &Build {
                 release: true,
                 ..Build::default()
             },
-        )?,
+        )?;
+    } else {
+        setup::node(repo)?;
     }
     let started = networks::start(repo, args)?;
     let measured = measure(&started.subjects, args);

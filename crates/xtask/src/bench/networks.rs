@@ -94,7 +94,10 @@ fn processes(running: &[Running]) -> Result<Vec<u32>> {
 fn node(repo: &Repo, args: &BenchMessage, started: &mut Started) -> Result<()> {
     let folder = fresh(repo, "node", args.port)?;
     let networks = plan::networks(2, args.port);
-    let bundle = repo.worker_bundle();
+    let bundle = args
+        .bundle
+        .as_ref()
+        .map_or_else(|| Ok(repo.worker_bundle()), std::path::absolute)?;
     let launch = Launch {
         repo,
         folder: &folder,

@@ -1,20 +1,21 @@
 //! dist/assets/dashboard: the dashboard's wasm, its glue and its static files.
 
+use std::path::Path;
+
 use anyhow::Result;
 
-use super::{bindgen, compile, copy_folder, empty_folder, replace_folder};
+use super::{bindgen, copy_folder, empty_folder, replace_folder};
 use crate::paths::Repo;
 use crate::progress::Step;
 use crate::stamp::Fingerprint;
 
-/// Builds the bundle unless it is up to date.
-pub(crate) fn build(repo: &Repo, release: bool) -> Result<()> {
-    let wasm = compile(repo, "entente-frontend", release)?;
+/// Bundles the module at `wasm` unless that was done already.
+pub(crate) fn bundle(repo: &Repo, wasm: &Path) -> Result<()> {
     let statics = repo.join("frontend/static");
     let place = repo.assets().join("dashboard");
     let made_from = Fingerprint::new()
         .bytes(bindgen::VERSION.as_bytes())
-        .metadata(&wasm)?
+        .metadata(wasm)?
         .folder(&statics)?;
     // Outside the folder, because everything inside is served.
     let stamp = repo.dist().join(".dashboard-stamp");
@@ -24,7 +25,7 @@ pub(crate) fn build(repo: &Repo, release: bool) -> Result<()> {
     let step = Step::begin("bundling the dashboard (wasm-bindgen)");
     let work = repo.dist().join("dashboard.new");
     empty_folder(&work)?;
-    bindgen::for_browser(&wasm, &work)?;
+    bindgen::for_browser(wasm, &work)?;
     copy_folder(&statics, &work)?;
     std::fs::create_dir_all(repo.assets())?;
     replace_folder(&work, &place)?;

@@ -24,8 +24,9 @@ pub(crate) fn run(repo: &Repo, args: &Build) -> Result<()> {
     setup::wasm_target(repo)?;
     fs::create_dir_all(repo.dist())?;
     let _lock = lock(&repo.dist().join(".lock"))?;
-    worker::build(repo, args.release)?;
-    dashboard::build(repo, args.release)
+    let modules = compile(repo, args.release)?;
+    worker::bundle(repo, &modules.worker, &repo.worker_bundle())?;
+    dashboard::bundle(repo, &modules.dashboard)
 }
 
 /// Two builds at once would write into the same folders: the second waits.
@@ -39,31 +40,32 @@ fn lock(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Compiles `package` to wasm and returns the module's path.
-fn compile(repo: &Repo, package: &str, release: bool) -> Result<PathBuf> {
+/// The compiled modules.
+struct Modules {
+    worker: PathBuf,
+    dashboard: PathBuf,
+}
+
+/// Compiles both crates in one go, so that they share one build of what both depend on.
+fn compile(repo: &Repo, release: bool) -> Result<Modules> {
     let profile = if release { "release" } else { "debug" };
     let step = Step::begin(format!(
-        "cargo build {package} ({}, {profile})",
+        "compiling the Worker and the dashboard ({}, {profile})",
         setup::WASM
     ));
     let mut cargo = process::cargo(repo.root());
     cargo
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            package,
-            "--lib",
-            "--target",
-            setup::WASM,
-        ])
-        .args(release.then_some("--release"));
-    // Both bundles share one build of their common dependencies, so both get the same environment.
-    cargo.env("WASM_BINDGEN_USE_JS_SYS", "1");
+        .args(["build", "--lib", "--target", setup::WASM])
+        .args(["--package", "entente-node", "--package", "entente-frontend"])
+        .args(release.then_some("--release"))
+        .env("WASM_BINDGEN_USE_JS_SYS", "1");
     process::run(&mut cargo)?;
     step.end();
-    let file = format!("{}.wasm", package.replace('-', "_"));
-    Ok(repo.cargo_output(setup::WASM, profile).join(file))
+    let folder = repo.cargo_output(setup::WASM, profile);
+    Ok(Modules {
+        worker: folder.join("entente_node.wasm"),
+        dashboard: folder.join("entente_frontend.wasm"),
+    })
 }
 
 /// Makes an empty folder in place of whatever was there.

@@ -5,19 +5,13 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use super::{bindgen, compile, empty_folder, replace_folder};
+use super::{bindgen, empty_folder, replace_folder};
 use crate::paths::Repo;
 use crate::process;
 use crate::progress::Step;
 use crate::stamp::Fingerprint;
 
-/// Builds the bundle unless it is up to date.
-pub(crate) fn build(repo: &Repo, release: bool) -> Result<()> {
-    let wasm = compile(repo, "entente-node", release)?;
-    bundle(repo, &wasm, &repo.worker_bundle())
-}
-
-/// Bundles the module at `wasm` into `place`.
+/// Bundles the module at `wasm` into `place` unless that is up to date.
 pub(crate) fn bundle(repo: &Repo, wasm: &Path, place: &Path) -> Result<()> {
     let (shim, script) = (
         repo.local().join("shim.mjs"),
