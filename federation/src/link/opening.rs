@@ -32,7 +32,6 @@ pub(super) struct Opening {
     expect: Expect,
     /// A frame that waits for the peer's document.
     held: Option<Vec<u8>>,
-    refetched: bool,
 }
 
 #[derive(Debug)]
@@ -180,9 +179,8 @@ impl Link {
                 opening.expect = next;
                 self.openings.push(opening);
             }
-            Err(Misbehaved::StaleDocument) if self.may_fetch(now, &opening, out) => {
+            Err(Misbehaved::StaleDocument) if self.may_fetch(now, out) => {
                 opening.held = Some(bytes.to_vec());
-                opening.refetched = true;
                 self.openings.push(opening);
             }
             Err(how) => self.misbehaved(now, &opening, how, out),
@@ -344,10 +342,8 @@ impl Link {
         }
     }
 
-    fn may_fetch(&mut self, now: Timestamp, opening: &Opening, out: &mut Outputs) -> bool {
-        if opening.refetched {
-            return false;
-        }
+    /// Fetches the peer's document, unless that was just done: then what is stale stays so.
+    fn may_fetch(&mut self, now: Timestamp, out: &mut Outputs) -> bool {
         if !self.fetch.under_way {
             if self
                 .fetch
@@ -466,7 +462,6 @@ impl Link {
             deadline: now.after(HANDSHAKE_TIMEOUT_MS),
             expect,
             held: None,
-            refetched: false,
         });
     }
 }
