@@ -1,5 +1,7 @@
 //! The networks that are measured: two of ours, and two with the floor's Worker.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use anyhow::{Context as _, Result};
 use entente_lexicon::api::LocalAgent;
 use serde_json::{Map, Value, json};
@@ -16,8 +18,8 @@ use crate::up::state::{Shape, StateFolder};
 use crate::up::supervisor::{self, Config, Running};
 use crate::up::{agents, peers};
 
-/// Makes the frame that sends message `number` with that body.
-pub(super) type Frame = Box<dyn Fn(u64, &str) -> String>;
+/// Makes the frame that sends a message with that body.
+pub(super) type Frame = Box<dyn Fn(&str) -> String>;
 
 /// Two networks and how to send from one to the other.
 pub(super) struct Subject {
@@ -126,13 +128,16 @@ fn node(repo: &Repo, args: &BenchMessage, started: &mut Started) -> Result<()> {
     peers::wait_until_up(alpha, alpha_admin, beta)?;
     step.end();
     let address = to.address.clone();
+    // A reference is also an idempotency key: it must be new in every run.
+    let references = AtomicU64::new(0);
     started.subjects.push(Subject {
         name: "entente".to_owned(),
         sender_url: socket_url(alpha, from),
         sender_token: from.token.clone(),
         receiver_url: socket_url(beta, to),
         receiver_token: to.token.clone(),
-        frame: Box::new(move |number, body| {
+        frame: Box::new(move |body| {
+            let number = references.fetch_add(1, Ordering::Relaxed);
             let content = json!({ "kind": "text", "text": body });
             json!({ "type": "send", "ref": format!("bench-{number}"), "to": address, "content": content }).to_string()
         }),
@@ -185,7 +190,7 @@ fn floor(repo: &Repo, args: &BenchMessage, started: &mut Started) -> Result<()> 
                 sender_token: "none".to_owned(),
                 receiver_url: url(networks.last()),
                 receiver_token: "none".to_owned(),
-                frame: Box::new(|_, body| json!({ "content": { "text": body } }).to_string()),
+                frame: Box::new(|body| json!({ "content": { "text": body } }).to_string()),
                 processes: processes.clone(),
             });
         }
