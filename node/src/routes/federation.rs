@@ -67,8 +67,7 @@ async fn first_contact(call: &Call, ready: &Ready, from: &Did) -> Result<PeerRow
         allow_agents: BTreeSet::new(),
         expected: Some(from.clone()),
     };
-    let (peer, _) = peers::admit(call, ready, &wish).await?;
-    Ok(peer)
+    peers::admit(call, ready, &wish).await
 }
 
 fn claimed(request: &Request) -> Result<Did, ApiError> {

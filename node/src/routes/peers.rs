@@ -56,17 +56,12 @@ pub(super) async fn add(mut call: Call) -> Result<Response, ApiError> {
         expected: None,
     };
     call.audit("peer.add", wish.target.host.as_str()).await?;
-    let (peer, fresh) = admit(&call, &ready, &wish).await?;
-    let view = view(&call, &peer).await;
-    reply::json(if fresh { 201 } else { 200 }, &view)
+    let peer = admit(&call, &ready, &wish).await?;
+    reply::json(201, &view(&call, &peer).await)
 }
 
-/// Fetches a peer's document, lists the peer and tells its link. Returns whether it is new.
-pub(super) async fn admit(
-    call: &Call,
-    ready: &Ready,
-    wish: &Wish,
-) -> Result<(PeerRow, bool), ApiError> {
+/// Fetches a peer's document, lists the peer and tells its link.
+pub(super) async fn admit(call: &Call, ready: &Ready, wish: &Wish) -> Result<PeerRow, ApiError> {
     let document = guard::fetch_document(&wish.target).await?;
     let directory = call.directory()?;
     if document.did == ready.row.did {
@@ -118,10 +113,12 @@ pub(super) async fn admit(
         fingerprint: &document.fingerprint,
     };
     directory.put_peer(&new, now()).await?;
-    let fresh = known.is_none();
-    let kind = if fresh { "peer.added" } else { "peer.changed" };
-    let peer = sync(call, &document.did, kind).await?;
-    Ok((peer, fresh))
+    let kind = if known.is_none() {
+        "peer.added"
+    } else {
+        "peer.changed"
+    };
+    sync(call, &document.did, kind).await
 }
 
 /// Tells a peer's link what the directory now says, and the viewers that it changed.
