@@ -327,9 +327,9 @@ impl Deployment {
                 panic!("`cargo xtask up` ended ({status}):\n{}", read(&log));
             }
             let now = self.listed();
-            (now.iter().any(|network| !before.contains(&network["pid"]))
-                && now.iter().all(|network| is_healthy(network["url"].as_str().unwrap_or_default())))
-            .then_some(())
+            let mut fresh = now.iter().filter(|network| !before.contains(&network["pid"])).peekable();
+            let healthy = |network: &Value| is_healthy(network["url"].as_str().unwrap_or_default());
+            (fresh.peek().is_some() && fresh.all(healthy)).then_some(())
         });
         self.runners.lock().unwrap().push(child);
     }

@@ -457,7 +457,7 @@ fn adding_a_peer_again_replaces_its_policy() {
     let peer = FakePeer::start(deployment.take_peer_port());
     let view = peer.join(alpha, "open");
     assert_eq!((&view["did"], &view["trustLevel"]), (&json!(peer.identity.did.as_str()), &json!("open")));
-    let view = peer.join(alpha, "allowlist");
+    let view = peer.ask_to_peer(alpha, "allowlist").expect(200);
     assert_eq!((&view["trustLevel"], &view["allowAgents"]), (&json!("allowlist"), &json!([])));
     let peers = alpha.admin.get("/admin/federation/peers").expect(200);
     let hosts = peers["peers"].as_array().unwrap().iter().filter(|p| p["host"] == peer.identity.host.as_str());

@@ -134,6 +134,11 @@ impl FakePeer {
         dialled.recv_timeout(PATIENCE).expect("a network dials the fake peer")
     }
 
+    /// Drops every socket that was opened and not taken.
+    pub fn forget_sockets(&self) {
+        while self.dialled.lock().unwrap().try_recv().is_ok() {}
+    }
+
     /// Returns every path asked for so far.
     #[must_use]
     pub fn asked(&self) -> Vec<String> {

@@ -207,8 +207,7 @@ fn a_peer_that_does_not_upgrade_is_unreachable() {
         (Page::redirect("http://localhost:1/relay/federation"), "PEER_REDIRECTS"),
     ] {
         let peer = new_peer();
-        peer.on_dial(OnDial::Answer(page));
-        meet(&peer, "open");
+        meet(&peer, "open", OnDial::Answer(page));
         blames(&peer, code);
         let view = alpha().wait_for_peer(peer.identity.did.as_str(), "unreachable");
         assert!(view["nextRetry"].is_string(), "{view}");
@@ -219,8 +218,7 @@ fn a_peer_that_does_not_upgrade_is_unreachable() {
 #[test]
 fn a_peer_that_holds_every_connection_holds_nobody_else() {
     let peer = new_peer();
-    peer.on_dial(OnDial::Hold);
-    meet(&peer, "open");
+    meet(&peer, "open", OnDial::Hold);
     goes_on();
     blames(&peer, "PEER_SILENT");
 }

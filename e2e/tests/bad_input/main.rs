@@ -40,17 +40,19 @@ fn new_peer() -> FakePeer {
     FakePeer::start(deployment().take_peer_port())
 }
 
-/// Makes alpha forget the peer and meet it anew, at this level.
-fn meet(peer: &FakePeer, level: &str) {
+/// Makes alpha forget the peer and meet it anew, at this level. Whatever it opened before is gone.
+fn meet(peer: &FakePeer, level: &str, on_dial: OnDial) {
+    peer.on_dial(OnDial::Hold);
     let path = format!("/admin/federation/peers/{}", peer.identity.did);
     let _ = alpha().admin.delete(&path);
+    peer.forget_sockets();
+    peer.on_dial(on_dial);
     peer.join(alpha(), level);
 }
 
 /// Lets alpha dial a peer that it has just met; returns the socket, who alpha is, and its HELLO.
 fn dialled(peer: &FakePeer, level: &str) -> (Socket, Known, Vec<u8>) {
-    peer.on_dial(OnDial::Accept);
-    meet(peer, level);
+    meet(peer, level, OnDial::Accept);
     let mut wire = peer.accepted().socket;
     let hello = frame(&mut wire);
     (wire, peer.know(alpha()), hello)

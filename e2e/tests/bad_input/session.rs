@@ -124,7 +124,7 @@ fn a_poisonous_message_is_refused_alone_and_does_not_block_the_line() {
         from = ack.seq + 1;
     }
     let codes: Vec<_> = refused.iter().map(|(seq, code)| (*seq, code.as_str())).collect();
-    assert_eq!(codes, [(1, "MALFORMED_MESSAGE"), (2, "UNKNOWN_AGENT"), (3, "MALFORMED_MESSAGE")]);
+    assert_eq!(codes, [(1, "MESSAGE_MALFORMED"), (2, "UNKNOWN_AGENT"), (3, "MESSAGE_MALFORMED")]);
     assert_eq!(alpha().peer(peer.identity.did.as_str())["state"], "up");
     goes_on();
 }
