@@ -2,6 +2,8 @@
 //! that began it or by the relay's sweep.
 
 use entente_lexicon::Timestamp;
+use futures::future::join_all;
+use serde_json::Value;
 use worker::{Env, console_warn};
 
 use crate::error::ApiError;
@@ -45,6 +47,28 @@ pub async fn sync_peer(
     let stub = internal::link(env, &peer.did)?;
     let Nothing {} = internal::post(&stub, "/init", &peer.init(), request).await?;
     directory.peer_synced(&peer.did, peer.policy_version).await
+}
+
+/// Wakes every link, so that a network that comes back hears from its peers at once and need not
+/// wait for their next attempt. A link that fails is left to its own retries.
+///
+/// # Errors
+/// If D1 fails.
+pub async fn wake_links(env: &Env, directory: &Directory, request: &str) -> Result<(), ApiError> {
+    let peers = directory.peers().await?;
+    let calls = peers
+        .iter()
+        .filter(|peer| !peer.is_closing())
+        .map(|peer| async {
+            let stub = internal::link(env, &peer.did)?;
+            let outcome: Result<Value, _> =
+                internal::post(&stub, "/init", &peer.init(), request).await;
+            outcome.map(|_view| ())
+        });
+    for error in join_all(calls).await.into_iter().filter_map(Result::err) {
+        console_warn!("a link could not be woken: {error}");
+    }
+    Ok(())
 }
 
 /// Winds a peer's link up, so that queued mail is refused to its senders, and forgets the peer.

@@ -56,21 +56,6 @@ pub struct InitLink {
     pub policy_version: u64,
 }
 
-/// `PATCH /policy` of a link's object.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ChangePolicy {
-    /// The new level.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub level: Option<TrustLevel>,
-    /// The new list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub allow_agents: Option<Vec<Did>>,
-    /// As in [`InitLink::policy_version`].
-    #[serde(default)]
-    pub policy_version: u64,
-}
-
 /// `POST /close` of a link's object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CloseLink {

@@ -11,6 +11,8 @@ use entente_trust::crypto::multikey;
 use entente_trust::crypto::sign::VerifyingKey;
 use entente_trust::identity::PublicKeys;
 use entente_well_known::card::CardBody;
+use futures::FutureExt;
+use futures::future::{LocalBoxFuture, Shared};
 
 use crate::agent::core::Core;
 use crate::error::ApiError;
@@ -54,7 +56,11 @@ pub(super) enum Route {
 pub(super) struct Contacts {
     by_did: RefCell<BTreeMap<Did, Rc<Contact>>>,
     by_text: RefCell<BTreeMap<String, Did>>,
+    lookups: RefCell<BTreeMap<String, Lookup>>,
 }
+
+/// A recipient being looked up.
+type Lookup = Shared<LocalBoxFuture<'static, Result<Rc<Contact>, ApiError>>>;
 
 impl Contacts {
     fn by_text(&self, recipient: &Recipient) -> Option<Rc<Contact>> {
@@ -94,7 +100,8 @@ impl Contacts {
 }
 
 impl Core {
-    /// Finds the recipient of a message.
+    /// Finds the recipient of a message. Whoever asks for one that is being looked up waits for
+    /// the same answer, so that messages sent one after another stay so.
     pub(super) async fn contact_of(
         self: &Rc<Self>,
         recipient: &Recipient,
@@ -102,6 +109,22 @@ impl Core {
         if let Some(known) = self.contacts.by_text(recipient) {
             return Ok(known);
         }
+        let text = recipient.to_string();
+        let under_way = self.contacts.lookups.borrow().get(&text).cloned();
+        let lookup = under_way.unwrap_or_else(|| {
+            let (core, recipient) = (Rc::clone(self), recipient.clone());
+            let lookup = async move { core.look_up(&recipient).await };
+            let lookup = lookup.boxed_local().shared();
+            let mut lookups = self.contacts.lookups.borrow_mut();
+            lookups.insert(text.clone(), lookup.clone());
+            lookup
+        });
+        let outcome = lookup.await;
+        self.contacts.lookups.borrow_mut().remove(&text);
+        outcome
+    }
+
+    async fn look_up(self: &Rc<Self>, recipient: &Recipient) -> Result<Rc<Contact>, ApiError> {
         let me = self.identity()?;
         let contact = match &recipient.host {
             Some(host) if *host != me.host => self.remote_contact(&recipient.agent, host).await?,

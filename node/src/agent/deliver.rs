@@ -10,8 +10,9 @@ use entente_trust::message::{Body, Expected, Header, open};
 use crate::agent::contacts::Contact;
 use crate::agent::core::{Core, address};
 use crate::agent::identity::Me;
+use crate::agent::outbox::EndOf;
 use crate::agent::store::{End, NewMessage};
-use crate::agent::wire::{Delivery, DeliveryReply, Receipts};
+use crate::agent::wire::{Delivery, DeliveryReply, Receipt, Receipts};
 use crate::error::ApiError;
 use crate::internal;
 
@@ -147,35 +148,38 @@ impl Core {
     }
 
     /// Takes receipts from the link that verified them, and answers once they are committed.
-    pub(super) fn take_receipts(&self, receipts: &Receipts) -> Result<(), ApiError> {
-        let mut news = Vec::new();
-        self.store.transaction(|| {
+    pub(super) fn take_receipts(self: &Rc<Self>, receipts: &Receipts) -> Result<(), ApiError> {
+        let ended = self.store.transaction(|| {
+            let mut ended = Vec::new();
             for receipt in &receipts.items {
-                let Ok(bytes) = <[u8; 16]>::try_from(receipt.id.as_slice()) else {
-                    continue;
-                };
-                let id = MessageId::from_bytes(bytes);
-                let end = End {
-                    at: receipt.at,
-                    by: receipts.by.clone(),
-                    code: receipt.code.clone(),
-                };
-                if let Some((to, at)) = self.store.end(&id, receipt.status, &end)? {
-                    news.push((id, to, at, receipt));
-                }
+                ended.extend(self.take_receipt(&receipts.by, receipt)?);
             }
-            Ok::<_, ApiError>(())
+            Ok::<_, ApiError>(ended)
         })?;
-        for (id, to, accepted_at, receipt) in news {
-            let view = ReceiptView {
-                status: receipt.status,
-                at: receipt.at,
-                by: receipts.by.clone(),
-                code: receipt.code.clone(),
-            };
-            self.announce_end(&id, &to, view, Some(accepted_at));
-        }
+        self.announce_ends(ended);
         Ok(())
+    }
+
+    fn take_receipt(&self, by: &str, receipt: &Receipt) -> Result<Option<EndOf>, ApiError> {
+        let bytes = <[u8; 16]>::try_from(receipt.id.as_slice()).map_err(ApiError::internal)?;
+        let id = MessageId::from_bytes(bytes);
+        let end = End {
+            at: receipt.at,
+            by: by.to_owned(),
+            code: receipt.code.clone(),
+        };
+        let ended = self.store.end(&id, receipt.status, &end)?;
+        Ok(ended.map(|(to, accepted_at)| EndOf {
+            id,
+            to,
+            receipt: ReceiptView {
+                status: receipt.status,
+                at: end.at,
+                by: end.by,
+                code: end.code,
+            },
+            accepted_at,
+        }))
     }
 }
 

@@ -46,14 +46,24 @@ pub(super) struct Departure {
     pub(super) id: MessageId,
     pub(super) to: Did,
     pub(super) bytes: Vec<u8>,
-    /// Who waits to hear that it was stored, or why not.
-    pub(super) waiter: Option<oneshot::Sender<Result<(), String>>>,
+}
+
+/// Tells who sent a message that the next object has it, or the code that refuses it.
+pub(super) type Waiter = oneshot::Sender<Result<(), String>>;
+
+/// How a message of ours ended.
+pub(super) struct EndOf {
+    pub(super) id: MessageId,
+    pub(super) to: Did,
+    pub(super) receipt: ReceiptView,
+    pub(super) accepted_at: Timestamp,
 }
 
 /// Everything that waits to be handed over.
 #[derive(Default)]
 pub(super) struct Outbox {
     queues: RefCell<BTreeMap<Destination, Queue>>,
+    waiters: RefCell<BTreeMap<MessageId, Waiter>>,
     waiting_bytes: Cell<usize>,
     restored: Cell<bool>,
 }
@@ -78,6 +88,25 @@ impl Outbox {
     /// Tells whether `length` more bytes may wait.
     pub(super) fn has_room(&self, length: usize) -> bool {
         self.waiting_bytes.get().saturating_add(length) <= MAX_WAITING_BYTES
+    }
+
+    /// Registers who waits for a message that is about to depart.
+    pub(super) fn wait(&self, id: &MessageId) -> oneshot::Receiver<Result<(), String>> {
+        let (waiter, stored) = oneshot::channel();
+        self.waiters.borrow_mut().insert(id.clone(), waiter);
+        stored
+    }
+
+    /// Answers who waits for a message, if anybody still does.
+    pub(super) fn answer(&self, id: &MessageId, outcome: Result<(), String>) {
+        if let Some(waiter) = self.waiters.borrow_mut().remove(id) {
+            let _ = waiter.send(outcome);
+        }
+    }
+
+    fn is_awaited(&self, id: &MessageId) -> bool {
+        let waiters = self.waiters.borrow();
+        waiters.get(id).is_some_and(|waiter| !waiter.is_canceled())
     }
 }
 
@@ -115,7 +144,6 @@ impl Core {
                 id: row.id,
                 to: row.to,
                 bytes: row.bytes,
-                waiter: None,
             };
             self.depart(destination, departure);
         }
@@ -146,18 +174,12 @@ impl Core {
             if batch.is_empty() {
                 return;
             }
-            match self.hand_over(destination, &batch).await {
-                Ok(outcomes) => {
-                    if let Err(error) = self.settle(batch, outcomes) {
-                        console_warn!("an outcome could not be stored: {error}");
-                    }
-                }
-                Err(error) => {
-                    console_warn!("handing over failed, trying again: {error}");
-                    self.put_back(destination, batch);
-                    self.wake_at(internal::now().after(RETRY_MS)).await;
-                    return;
-                }
+            let outcome = self.hand_over(destination, &batch).await;
+            if let Err(error) = outcome.and_then(|outcomes| self.settle(&batch, outcomes)) {
+                console_warn!("handing over failed, trying again: {error}");
+                self.put_back(destination, batch);
+                self.wake_at(internal::now().after(RETRY_MS)).await;
+                return;
             }
         }
     }
@@ -187,11 +209,9 @@ impl Core {
         let mut queues = self.outbox.queues.borrow_mut();
         let queue = queues.entry(destination.clone()).or_default();
         queue.running = false;
-        for mut departure in batch.into_iter().rev() {
+        for departure in batch.into_iter().rev() {
             // It is durable here, so its sender need not wait for the other object to recover.
-            if let Some(waiter) = departure.waiter.take() {
-                let _ = waiter.send(Ok(()));
-            }
+            self.outbox.answer(&departure.id, Ok(()));
             queue.waiting.push_front(departure);
         }
     }
@@ -227,12 +247,22 @@ impl Core {
             items,
         };
         let stub = internal::link(&self.env, network)?;
-        let reply: HandoffReply = wire::call(&stub, "/handoff", &handoff).await?;
-        Ok(reply
-            .refused
-            .into_iter()
-            .map(|code| code.map_or(Outcome::Stored, Outcome::Refused))
-            .collect())
+        match wire::call::<HandoffReply>(&stub, "/handoff", &handoff).await {
+            Ok(reply) => Ok(reply
+                .refused
+                .into_iter()
+                .map(|code| code.map_or(Outcome::Stored, Outcome::Refused))
+                .collect()),
+            // The peer was removed while these waited.
+            Err(error) if error.code == "NOT_PEERED" => Ok(batch
+                .iter()
+                .map(|departure| {
+                    self.contacts.forget(&departure.to);
+                    Outcome::Refused(error.code.to_string())
+                })
+                .collect()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn hand_to_agent(
@@ -278,35 +308,43 @@ impl Core {
         }
     }
 
-    /// Writes down what became of a batch, then tells who waits.
-    fn settle(&self, batch: Vec<Departure>, outcomes: Vec<Outcome>) -> Result<(), ApiError> {
+    /// Writes down what became of a batch, then tells who waits, then everybody else.
+    fn settle(
+        self: &Rc<Self>,
+        batch: &[Departure],
+        outcomes: Vec<Outcome>,
+    ) -> Result<(), ApiError> {
+        if outcomes.len() != batch.len() {
+            return Err(ApiError::internal(
+                "an answer for another number of messages",
+            ));
+        }
         let me = self.identity()?;
         let now = internal::now();
-        let mut after = Vec::new();
-        self.store.transaction(|| {
+        let ended = self.store.transaction(|| {
+            let mut ended = Vec::new();
             for (departure, outcome) in batch.iter().zip(&outcomes) {
-                after.push(self.store_outcome(departure, outcome, &me, now)?);
+                let end = self.store_outcome(departure, outcome, &me, now)?;
+                ended.extend(end.map(|(receipt, at)| EndOf {
+                    id: departure.id.clone(),
+                    to: departure.to.clone(),
+                    receipt,
+                    accepted_at: at,
+                }));
             }
-            Ok::<_, ApiError>(())
+            Ok::<_, ApiError>(ended)
         })?;
-        for ((departure, outcome), ended) in batch.into_iter().zip(outcomes).zip(after) {
-            let left = self
-                .outbox
-                .waiting_bytes
-                .get()
-                .saturating_sub(departure.bytes.len());
+        for (departure, outcome) in batch.iter().zip(outcomes) {
+            let left = self.outbox.waiting_bytes.get();
+            let left = left.saturating_sub(departure.bytes.len());
             self.outbox.waiting_bytes.set(left);
-            if let Some((receipt, accepted_at)) = ended {
-                self.announce_end(&departure.id, &departure.to, receipt, Some(accepted_at));
-            }
-            let Some(waiter) = departure.waiter else {
-                continue;
-            };
-            let _ = waiter.send(match outcome {
+            let answer = match outcome {
                 Outcome::Stored | Outcome::Delivered => Ok(()),
                 Outcome::Refused(code) => Err(code),
-            });
+            };
+            self.outbox.answer(&departure.id, answer);
         }
+        self.announce_ends(ended);
         Ok(())
     }
 
@@ -324,7 +362,7 @@ impl Core {
             }
             Outcome::Delivered => (ReceiptStatus::Delivered, None),
             // Whoever waits gets the refusal as an error: for them it was never accepted.
-            Outcome::Refused(_) if departure.is_awaited() => {
+            Outcome::Refused(_) if self.outbox.is_awaited(&departure.id) => {
                 self.store.remove_outgoing(&departure.id)?;
                 return Ok(None);
             }
@@ -349,28 +387,43 @@ impl Core {
         }))
     }
 
-    /// Tells this agent's programs, and the relay, how a message of ours ended.
-    pub(super) fn announce_end(
-        &self,
-        id: &MessageId,
-        to: &Did,
-        receipt: ReceiptView,
-        accepted_at: Option<Timestamp>,
-    ) {
+    /// Tells this agent's programs, and the relay, how messages of ours ended: after those who
+    /// sent them were told that they were accepted.
+    pub(super) fn announce_ends(self: &Rc<Self>, ends: Vec<EndOf>) {
+        if ends.is_empty() {
+            return;
+        }
+        for end in &ends {
+            self.outbox.answer(&end.id, Ok(()));
+        }
+        let core = Rc::clone(self);
+        spawn_local(async move { ends.into_iter().for_each(|end| core.announce_end(end)) });
+    }
+
+    fn announce_end(&self, end: EndOf) {
         let Ok(me) = self.identity() else { return };
-        let host = self.contacts.host_of(to).unwrap_or_else(|| me.host.clone());
+        let EndOf {
+            id,
+            to,
+            receipt,
+            accepted_at,
+        } = end;
+        let host = self
+            .contacts
+            .host_of(&to)
+            .unwrap_or_else(|| me.host.clone());
         self.report(NewEvent {
             kind: format!("message.{}", receipt.status.as_str()),
             at: receipt.at,
             from: Some(address(&me.did, &me.host)),
-            to: Some(address(to, &host)),
+            to: Some(address(&to, &host)),
             message: Some(id.to_string()),
             peer: (host != me.host).then(|| host.to_string()),
             code: receipt.code.clone(),
-            latency_ms: accepted_at.map(|at| receipt.at.since(at)),
+            latency_ms: Some(receipt.at.since(accepted_at)),
             ..NewEvent::default()
         });
-        self.push_receipt(id, receipt);
+        self.push_receipt(&id, receipt);
     }
 
     /// Sets the alarm unless one is due sooner.
@@ -394,12 +447,4 @@ impl Core {
 fn millis_from_now(at: i64) -> std::time::Duration {
     let now = i64::try_from(internal::now().0).unwrap_or(0);
     std::time::Duration::from_millis(u64::try_from(at.saturating_sub(now)).unwrap_or(0))
-}
-
-impl Departure {
-    fn is_awaited(&self) -> bool {
-        self.waiter
-            .as_ref()
-            .is_some_and(|waiter| !waiter.is_canceled())
-    }
 }

@@ -138,12 +138,11 @@ impl Core {
         })?;
         contact.next_index.set(header.index.saturating_add(1));
         self.report_accepted(me, contact, &id, request, now);
-        let (waiter, stored) = oneshot::channel();
+        let stored = self.outbox.wait(&id);
         let departure = Departure {
             id: id.clone(),
             to: contact.did.clone(),
             bytes,
-            waiter: Some(waiter),
         };
         self.depart(contact.destination(), departure);
         Ok((id, stored))

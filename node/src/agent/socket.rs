@@ -11,13 +11,12 @@ use worker::{
 };
 
 use crate::agent::core::Core;
+use crate::auth::gate::{TICKET_PROTOCOL, ticket_protocol};
 use crate::error::ApiError;
 use crate::internal::{self, ACTOR};
 
 /// A ticket opens one socket within this time.
 const TICKET_LIFE_MS: u64 = 30_000;
-/// What comes before a ticket in the subprotocol.
-const TICKET_PROTOCOL: &str = "entente.ticket.";
 /// Programs that may be connected as one agent at once.
 const MAX_SOCKETS: usize = 32;
 /// The longest command.
@@ -49,7 +48,7 @@ impl Core {
                 "This route speaks WebSocket only: connect with ws:// or wss://.",
             ));
         }
-        let protocol = headers.get("sec-websocket-protocol")?;
+        let protocol = ticket_protocol(request)?;
         let shown = protocol
             .as_deref()
             .and_then(|text| text.strip_prefix(TICKET_PROTOCOL));

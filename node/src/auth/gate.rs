@@ -164,6 +164,19 @@ fn forbidden(name: &AgentName) -> ApiError {
     )
 }
 
+/// Returns the subprotocol that shows a ticket, as the client offered it.
+///
+/// # Errors
+/// If the platform cannot read headers.
+pub fn ticket_protocol(request: &Request) -> Result<Option<String>, ApiError> {
+    let offered = request.headers().get("sec-websocket-protocol")?;
+    let offered = offered.unwrap_or_default();
+    let mut protocols = offered.split(',').map(str::trim);
+    Ok(protocols
+        .find(|protocol| protocol.starts_with(TICKET_PROTOCOL))
+        .map(str::to_owned))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,7 +20,7 @@ use crate::error::{ApiError, answer};
 use crate::internal;
 use crate::link::driver::{Driver, not_peered};
 use crate::link::store::Outgoing;
-use crate::shapes::{ChangePolicy, CloseLink, InitLink};
+use crate::shapes::{CloseLink, InitLink};
 
 /// One peer's link.
 #[durable_object]
@@ -97,12 +97,6 @@ impl Driver {
                 self.init(record).await?;
                 self.respond_with_view()
             }
-            (Method::Patch, "/policy") => {
-                let change: ChangePolicy = request.json().await?;
-                self.wake().await?;
-                self.change_policy(change)?;
-                self.respond_with_view()
-            }
             (Method::Post, "/close") => {
                 let close: CloseLink = request.json().await?;
                 self.close_for_good(&close.reason).await?;
@@ -154,38 +148,21 @@ impl Driver {
             self.forget().await?;
             self.store.create()?;
         }
-        self.store
-            .set_meta(PEER, &serde_json::to_string(&record)?)?;
-        let known = self
-            .peer
-            .borrow()
-            .as_ref()
-            .map(|peer| peer.document.clone());
-        if known.is_some_and(|document| document == record.document) {
-            let policy = policy_of(&record);
-            self.peer.replace(Some(Rc::new(record)));
-            self.feed(Input::Policy(policy))?;
-            // Whoever adds a peer again wants to see it tried again now.
-            self.feed(Input::Probe)
-        } else {
-            self.start(record).await
-        }
-    }
-
-    fn change_policy(self: &Rc<Self>, change: ChangePolicy) -> Result<(), ApiError> {
-        let mut record = self.peer()?.as_ref().clone();
-        if change.policy_version < record.policy_version {
+        let known = self.store.meta(PEER)?;
+        let known: Option<InitLink> = known.map(|text| serde_json::from_str(&text)).transpose()?;
+        if known.is_some_and(|known| known.policy_version > record.policy_version) {
             // A later change overtook this one.
-            return Ok(());
+            return self.wake().await;
         }
-        record.policy_version = change.policy_version;
-        record.level = change.level.unwrap_or(record.level);
-        record.allow_agents = change.allow_agents.unwrap_or(record.allow_agents);
-        self.store
-            .set_meta(PEER, &serde_json::to_string(&record)?)?;
-        let policy = policy_of(&record);
-        self.peer.replace(Some(Rc::new(record)));
-        self.feed(Input::Policy(policy))
+        let text = serde_json::to_string(&record)?;
+        self.store.set_meta(PEER, &text)?;
+        if self.machine.borrow().is_some() {
+            self.replace_record(record)?;
+        } else {
+            self.start(record).await?;
+        }
+        // Whoever names a peer again wants to see it tried again now.
+        self.feed(Input::Probe)
     }
 
     /// Ends the link: closes its socket, refuses what is queued and tells its senders, then

@@ -98,11 +98,14 @@ impl Driver {
         Ok(())
     }
 
-    fn replace_record(self: &Rc<Self>, record: InitLink) -> Result<(), ApiError> {
+    /// Gives the running machine what changed.
+    pub(super) fn replace_record(self: &Rc<Self>, record: InitLink) -> Result<(), ApiError> {
         let policy = policy_of(&record);
-        let document = self.verify(&record)?;
+        if self.peer()?.document != record.document {
+            let document = peer_document(&self.verify(&record)?);
+            self.feed(Input::Document(Ok(document)))?;
+        }
         self.peer.replace(Some(Rc::new(record)));
-        self.feed(Input::Document(Ok(peer_document(&document))))?;
         self.feed(Input::Policy(policy))
     }
 

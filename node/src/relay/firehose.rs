@@ -10,7 +10,7 @@ use entente_trust::policy;
 use wasm_bindgen_futures::spawn_local;
 use worker::{Delay, Headers, Request, Response, WebSocket, WebSocketPair, console_warn};
 
-use crate::auth::gate::TICKET_PROTOCOL;
+use crate::auth::gate::{TICKET_PROTOCOL, ticket_protocol};
 use crate::error::ApiError;
 use crate::internal::{now, rng};
 use crate::relay::core::{Core, Listed, Live};
@@ -280,15 +280,6 @@ pub(super) fn send(socket: &WebSocket, text: &str) {
     if socket.send_with_str(text).is_err() {
         let _ = socket.close(Some(1011), Some("cannot be sent to"));
     }
-}
-
-fn ticket_protocol(request: &Request) -> Result<Option<String>, ApiError> {
-    let offered = request.headers().get("sec-websocket-protocol")?;
-    let offered = offered.unwrap_or_default();
-    let mut protocols = offered.split(',').map(str::trim);
-    Ok(protocols
-        .find(|protocol| protocol.starts_with(TICKET_PROTOCOL))
-        .map(str::to_owned))
 }
 
 fn wish(request: &Request) -> Result<Wish, ApiError> {

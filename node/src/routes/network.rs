@@ -7,6 +7,7 @@ use crate::auth::gate::{TICKET_PROTOCOL, is_admin};
 use crate::config::{Problem, master_key};
 use crate::error::{ApiError, REQUEST_ID};
 use crate::internal::{self, now};
+use crate::lifecycle;
 use crate::routes::call::Call;
 use crate::routes::reply;
 use crate::shapes::{InitRelay, Nothing, RelayIdentity, VIEWER};
@@ -30,6 +31,7 @@ pub(super) async fn init(call: &Call) -> Result<Response, ApiError> {
     if fresh {
         call.audit("network.init", identity.did.as_str()).await?;
     }
+    lifecycle::wake_links(&call.env, &directory, &call.id).await?;
     let answer = NetworkIdentity {
         did: identity.did.to_string(),
         host: identity.host.to_string(),
