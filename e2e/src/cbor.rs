@@ -29,7 +29,12 @@ pub fn text(text: &str) -> Value {
 /// Makes a map.
 #[must_use]
 pub fn map(entries: Vec<(&str, Value)>) -> Value {
-    Value::Map(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    Value::Map(
+        entries
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect(),
+    )
 }
 
 impl Value {
@@ -96,7 +101,9 @@ impl Value {
     /// # Panics
     /// If this is no map.
     pub fn set(&mut self, key: &str, value: Self) {
-        let Self::Map(entries) = self else { panic!("no map: {self:?}") };
+        let Self::Map(entries) = self else {
+            panic!("no map: {self:?}")
+        };
         entries.retain(|(name, _)| name != key);
         entries.push((key.to_owned(), value));
     }
@@ -107,7 +114,9 @@ impl Value {
     /// If this is no map.
     #[must_use]
     pub fn entries(&self) -> &[(String, Self)] {
-        let Self::Map(entries) = self else { panic!("no map: {self:?}") };
+        let Self::Map(entries) = self else {
+            panic!("no map: {self:?}")
+        };
         entries
     }
 
@@ -117,7 +126,9 @@ impl Value {
     /// If this is no list.
     #[must_use]
     pub fn items(&self) -> &[Self] {
-        let Self::Array(items) = self else { panic!("no list: {self:?}") };
+        let Self::Array(items) = self else {
+            panic!("no list: {self:?}")
+        };
         items
     }
 
@@ -127,7 +138,9 @@ impl Value {
     /// If this is none.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        let Self::Bytes(bytes) = self else { panic!("no bytes: {self:?}") };
+        let Self::Bytes(bytes) = self else {
+            panic!("no bytes: {self:?}")
+        };
         bytes
     }
 
@@ -137,7 +150,9 @@ impl Value {
     /// If this is none.
     #[must_use]
     pub fn str(&self) -> &str {
-        let Self::Text(text) = self else { panic!("no text: {self:?}") };
+        let Self::Text(text) = self else {
+            panic!("no text: {self:?}")
+        };
         text
     }
 
@@ -147,7 +162,9 @@ impl Value {
     /// If this is none.
     #[must_use]
     pub fn uint(&self) -> u64 {
-        let Self::Uint(number) = self else { panic!("no number: {self:?}") };
+        let Self::Uint(number) = self else {
+            panic!("no number: {self:?}")
+        };
         *number
     }
 }
@@ -193,7 +210,9 @@ fn read(rest: &mut &[u8]) -> Value {
         27 => 8,
         other => panic!("head {other} is not DAG-CBOR"),
     };
-    let number = take(rest, width).iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+    let number = take(rest, width)
+        .iter()
+        .fold(0, |sum, byte| sum << 8 | u64::from(*byte));
     build(first >> 5, number, rest)
 }
 
@@ -205,7 +224,9 @@ fn build(major: u8, number: u64, rest: &mut &[u8]) -> Value {
         3 => Value::Text(String::from_utf8(take(rest, length).to_vec()).expect("UTF-8")),
         4 => Value::Array((0..length).map(|_| read(rest)).collect()),
         5 => Value::Map(
-            (0..length).map(|_| (read(rest).str().to_owned(), read(rest))).collect(),
+            (0..length)
+                .map(|_| (read(rest).str().to_owned(), read(rest)))
+                .collect(),
         ),
         other => panic!("major type {other} has no place in a frame"),
     }
@@ -225,13 +246,19 @@ mod tests {
         assert_eq!(hex(Value::Uint(u64::MAX)), "1bffffffffffffffff");
         assert_eq!(hex(Value::Bytes(vec![1, 2, 3, 4])), "4401020304");
         assert_eq!(hex(text("IETF")), "6449455446");
-        assert_eq!(hex(map(vec![("b", Value::Uint(2)), ("a", Value::Uint(1))])), "a2616101616202");
+        assert_eq!(
+            hex(map(vec![("b", Value::Uint(2)), ("a", Value::Uint(1))])),
+            "a2616101616202"
+        );
     }
 
     #[test]
     fn shorter_keys_come_first_and_everything_reads_back() {
         let value = map(vec![
-            ("aa", Value::Array(vec![Value::Uint(1 << 40), Value::Bytes(vec![7; 300])])),
+            (
+                "aa",
+                Value::Array(vec![Value::Uint(1 << 40), Value::Bytes(vec![7; 300])]),
+            ),
             ("b", text("x")),
         ]);
         assert_eq!(value.encode()[1..3], [0x61, b'b']);

@@ -41,13 +41,20 @@ impl Client {
             .timeout_global(Some(TIMEOUT))
             .build()
             .new_agent();
-        Self { url: url.trim_end_matches('/').to_owned(), bearer: None, agent }
+        Self {
+            url: url.trim_end_matches('/').to_owned(),
+            bearer: None,
+            agent,
+        }
     }
 
     /// Returns the same client with another key.
     #[must_use]
     pub fn with_key(&self, key: &str) -> Self {
-        Self { bearer: Some(key.to_owned()), ..self.clone() }
+        Self {
+            bearer: Some(key.to_owned()),
+            ..self.clone()
+        }
     }
 
     /// Returns the origin.
@@ -73,21 +80,28 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Reply, String> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url));
         if let Some(key) = &self.bearer {
             request = request.header("authorization", format!("Bearer {key}"));
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(body.to_vec()).expect("a test writes valid requests");
+        let request = request
+            .body(body.to_vec())
+            .expect("a test writes valid requests");
         let mut response = if body.is_empty() {
             self.agent.run(request.map(|_| ()))
         } else {
             self.agent.run(request)
         }
         .map_err(|error| error.to_string())?;
-        let body = response.body_mut().read_to_vec().map_err(|error| error.to_string())?;
+        let body = response
+            .body_mut()
+            .read_to_vec()
+            .map_err(|error| error.to_string())?;
         Ok(Reply {
             asked: format!("{method} {path}"),
             status: response.status().as_u16(),
@@ -131,7 +145,12 @@ impl Client {
     }
 
     fn json(&self, method: &str, path: &str, body: &Value) -> Reply {
-        self.send(method, path, &[("content-type", JSON)], body.to_string().as_bytes())
+        self.send(
+            method,
+            path,
+            &[("content-type", JSON)],
+            body.to_string().as_bytes(),
+        )
     }
 }
 
@@ -158,7 +177,13 @@ impl Reply {
     /// If the status is another one.
     #[must_use]
     pub fn expect(&self, status: u16) -> Value {
-        assert_eq!(self.status, status, "{} answered {}", self.asked, self.text());
+        assert_eq!(
+            self.status,
+            status,
+            "{} answered {}",
+            self.asked,
+            self.text()
+        );
         self.value()
     }
 
@@ -173,10 +198,23 @@ impl Reply {
         let error = &self.value()["error"];
         assert_eq!(error["code"], code, "{} answered {found}", self.asked);
         let said = error["message"].as_str().unwrap_or_default();
-        assert!(said.len() >= 10, "{}: the message says nothing: {found}", self.asked);
+        assert!(
+            said.len() >= 10,
+            "{}: the message says nothing: {found}",
+            self.asked
+        );
         let request = error["request"].as_str().unwrap_or_default();
-        assert!(!request.is_empty(), "{}: no request id: {found}", self.asked);
-        assert_eq!(self.header("x-request-id"), Some(request), "{}: {found}", self.asked);
+        assert!(
+            !request.is_empty(),
+            "{}: no request id: {found}",
+            self.asked
+        );
+        assert_eq!(
+            self.header("x-request-id"),
+            Some(request),
+            "{}: {found}",
+            self.asked
+        );
     }
 
     /// Returns a header.

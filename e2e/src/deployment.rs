@@ -84,7 +84,12 @@ pub struct Agent {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { networks: 3, fake_peers: 0, vars: Vec::new(), bare: false }
+        Self {
+            networks: 3,
+            fake_peers: 0,
+            vars: Vec::new(),
+            bare: false,
+        }
     }
 }
 
@@ -131,8 +136,9 @@ impl Options {
         let _ = fs::remove_dir_all(&state);
         fs::create_dir_all(&state).expect("the state folder");
         let base = free_ports(FIRST_PEER + self.fake_peers);
-        let peer_ports: Vec<u16> =
-            (0..self.fake_peers).map(|index| base + FIRST_PEER + index).collect();
+        let peer_ports: Vec<u16> = (0..self.fake_peers)
+            .map(|index| base + FIRST_PEER + index)
+            .collect();
         let networks = (1..=self.networks).map(|index| base + index);
         let ports = networks.chain(peer_ports.iter().copied());
         let dev_hosts = ports.map(|port| format!("localhost:{port}")).collect();
@@ -148,7 +154,10 @@ impl Options {
         let port = base.to_string();
         deployment.up(&["--networks", &count, "--port", &port]);
         deployment.networks = deployment.listed().iter().map(Network::read).collect();
-        assert_eq!(deployment.networks.len(), usize::from(deployment.options.networks));
+        assert_eq!(
+            deployment.networks.len(),
+            usize::from(deployment.options.networks)
+        );
         deployment
     }
 }
@@ -182,7 +191,11 @@ impl Deployment {
     /// If there is none.
     #[must_use]
     pub fn agent(&self, name: &str) -> &Agent {
-        let found = self.networks.iter().flat_map(|n| &n.agents).find(|agent| agent.name == name);
+        let found = self
+            .networks
+            .iter()
+            .flat_map(|n| &n.agents)
+            .find(|agent| agent.name == name);
         found.unwrap_or_else(|| panic!("no demo agent {name}"))
     }
 
@@ -192,7 +205,11 @@ impl Deployment {
     /// If more are taken than [`Options::fake_peers`] asked for.
     #[must_use]
     pub fn take_peer_port(&self) -> u16 {
-        self.peer_ports.lock().unwrap().pop().expect("a fake peer's port is left")
+        self.peer_ports
+            .lock()
+            .unwrap()
+            .pop()
+            .expect("a fake peer's port is left")
     }
 
     /// Returns the process id of a network's supervisor, as `networks.json` tells it now.
@@ -203,14 +220,19 @@ impl Deployment {
     pub fn pid(&self, name: &str) -> u32 {
         let listed = self.listed();
         let entry = listed.iter().find(|network| network["name"] == name);
-        let pid = entry.and_then(|network| network["pid"].as_u64()).expect("the network is listed");
+        let pid = entry
+            .and_then(|network| network["pid"].as_u64())
+            .expect("the network is listed");
         u32::try_from(pid).expect("a process id")
     }
 
     /// Kills a network with `kill -9` and waits until nothing answers any more.
     pub fn kill9(&self, name: &str) {
         let pid = self.pid(name);
-        let killed = Command::new("sh").arg("-c").arg(format!("kill -9 {pid}")).status();
+        let killed = Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -9 {pid}"))
+            .status();
         assert!(killed.expect("sh runs").success(), "kill -9 {pid}");
         let public = self.network(name).public.clone();
         wait_until(&format!("{name} to be gone"), PATIENCE, || {
@@ -266,9 +288,14 @@ impl Deployment {
     #[must_use]
     pub fn sql(&self, network: &str, statement: &str) -> String {
         let mut command = xtask();
-        command.args(["sql", network, statement, "--state"]).arg(&self.state);
+        command
+            .args(["sql", network, statement, "--state"])
+            .arg(&self.state);
         let output = command.stdin(Stdio::null()).output().expect("xtask runs");
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (out, err) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
         assert!(output.status.success(), "sql {statement}: {out}{err}");
         out.into_owned()
     }
@@ -293,7 +320,9 @@ impl Deployment {
     }
 
     fn listed(&self) -> Vec<Value> {
-        let Ok(text) = fs::read_to_string(self.state.join("networks.json")) else { return Vec::new() };
+        let Ok(text) = fs::read_to_string(self.state.join("networks.json")) else {
+            return Vec::new();
+        };
         let value: Value = serde_json::from_str(&text).expect("networks.json is JSON");
         value["networks"].as_array().cloned().unwrap_or_default()
     }
@@ -301,18 +330,31 @@ impl Deployment {
     /// Runs `up` beside us and waits until it says that it is ready: `networks.json` is written when
     /// it is, and names a process of this run.
     fn up(&self, args: &[&str]) {
-        let before: Vec<Value> = self.listed().iter().map(|network| network["pid"].clone()).collect();
-        let log = self.state.join(format!("up-{}.log", self.runners.lock().unwrap().len()));
+        let before: Vec<Value> = self
+            .listed()
+            .iter()
+            .map(|network| network["pid"].clone())
+            .collect();
+        let log = self
+            .state
+            .join(format!("up-{}.log", self.runners.lock().unwrap().len()));
         let file = File::create(&log).expect("a log");
         let mut command = xtask();
-        command.arg("up").args(args).args(["--stop-on-stdin-eof", "--state"]).arg(&self.state);
+        command
+            .arg("up")
+            .args(args)
+            .args(["--stop-on-stdin-eof", "--state"])
+            .arg(&self.state);
         if self.options.bare {
             command.arg("--bare");
         }
         if let Some(bundle) = std::env::var_os("ENTENTE_BUNDLE") {
             command.arg("--bundle").arg(bundle);
         }
-        command.args(["--var", &format!("DEV_PEER_HOSTS={}", self.dev_hosts.join(","))]);
+        command.args([
+            "--var",
+            &format!("DEV_PEER_HOSTS={}", self.dev_hosts.join(",")),
+        ]);
         for var in &self.options.vars {
             command.args(["--var", var]);
         }
@@ -327,7 +369,10 @@ impl Deployment {
                 panic!("`cargo xtask up` ended ({status}):\n{}", read(&log));
             }
             let now = self.listed();
-            let mut fresh = now.iter().filter(|network| !before.contains(&network["pid"])).peekable();
+            let mut fresh = now
+                .iter()
+                .filter(|network| !before.contains(&network["pid"]))
+                .peekable();
             let healthy = |network: &Value| is_healthy(network["url"].as_str().unwrap_or_default());
             (fresh.peek().is_some() && fresh.all(healthy)).then_some(())
         });
@@ -338,7 +383,9 @@ impl Deployment {
 impl Drop for Deployment {
     fn drop(&mut self) {
         let mut runners = std::mem::take(&mut *self.runners.lock().unwrap());
-        runners.iter_mut().for_each(|child| drop(child.stdin.take()));
+        runners
+            .iter_mut()
+            .for_each(|child| drop(child.stdin.take()));
         runners.iter_mut().for_each(stop);
         if !std::thread::panicking() {
             let _ = fs::remove_dir_all(&self.state);
@@ -375,7 +422,10 @@ impl Network {
             admin_key: text("adminKey"),
             dashboard: text("dashboard"),
             admin: public.with_key(&text("adminKey")),
-            agents: agents.iter().map(|agent| Agent::read(&public, agent)).collect(),
+            agents: agents
+                .iter()
+                .map(|agent| Agent::read(&public, agent))
+                .collect(),
             public,
             url,
         }
@@ -391,21 +441,30 @@ impl Network {
     #[must_use]
     pub fn create_agent_with(&self, name: &str, config: Value) -> Agent {
         let body = json!({ "name": name, "config": config });
-        Agent::read(&self.public, &self.admin.post("/agents/create", &body).expect(201))
+        Agent::read(
+            &self.public,
+            &self.admin.post("/agents/create", &body).expect(201),
+        )
     }
 
     /// Returns the peer with this DID as the admin sees it.
     #[must_use]
     pub fn peer(&self, did: &str) -> Value {
-        self.admin.get(&format!("/admin/federation/peers/{did}")).expect(200)
+        self.admin
+            .get(&format!("/admin/federation/peers/{did}"))
+            .expect(200)
     }
 
     /// Waits until the peer with this DID is in `state`, and returns it.
     pub fn wait_for_peer(&self, did: &str, state: &str) -> Value {
-        wait_for(&format!("{}'s link to be {state}", self.name), PATIENCE, || {
-            let peer = self.peer(did);
-            (peer["state"] == state).then_some(peer)
-        })
+        wait_for(
+            &format!("{}'s link to be {state}", self.name),
+            PATIENCE,
+            || {
+                let peer = self.peer(did);
+                (peer["state"] == state).then_some(peer)
+            },
+        )
     }
 }
 
@@ -448,7 +507,9 @@ impl Agent {
     /// Returns what became of a message.
     #[must_use]
     pub fn status(&self, id: &str) -> Value {
-        self.client.get(&self.path(&format!("/messages/{id}"))).expect(200)
+        self.client
+            .get(&self.path(&format!("/messages/{id}")))
+            .expect(200)
     }
 
     /// Waits until a message has a status, and returns all that is known of it.
@@ -472,7 +533,9 @@ impl Agent {
                 return all;
             }
             all.extend(messages);
-            let next = page["cursor"].as_str().expect("a cursor on every page with messages");
+            let next = page["cursor"]
+                .as_str()
+                .expect("a cursor on every page with messages");
             cursor = format!("&cursor={next}");
         }
     }
@@ -480,7 +543,9 @@ impl Agent {
     /// Waits until a message is in the inbox, and returns it.
     pub fn wait_for_message(&self, id: &str) -> Value {
         wait_for(&format!("{id} in {}'s inbox", self.name), PATIENCE, || {
-            self.inbox(200).into_iter().find(|message| message["id"] == id)
+            self.inbox(200)
+                .into_iter()
+                .find(|message| message["id"] == id)
         })
     }
 }
@@ -499,7 +564,9 @@ fn xtask() -> Command {
         return command;
     }
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["run", "--quiet", "--package", "xtask", "--"]).current_dir(root());
+    command
+        .args(["run", "--quiet", "--package", "xtask", "--"])
+        .current_dir(root());
     command
 }
 
@@ -528,10 +595,14 @@ fn free_ports(count: u16) -> u16 {
 
 /// Deletes the state that killed test processes left behind.
 fn sweep() {
-    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else { return };
+    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else {
+        return;
+    };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(rest) = name.strip_prefix(STATE_PREFIX) else { continue };
+        let Some(rest) = name.strip_prefix(STATE_PREFIX) else {
+            continue;
+        };
         let pid = rest.split('-').next().unwrap_or_default();
         let gone = Path::new("/proc/self").exists() && !Path::new("/proc").join(pid).exists();
         if gone && pid.parse::<u32>().is_ok() {

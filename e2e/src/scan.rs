@@ -53,7 +53,10 @@ impl Marker {
             forms.push(("in base64url", url.into_bytes()));
             forms.push(("in base64", standard.into_bytes()));
         }
-        Self { text: text.to_owned(), forms }
+        Self {
+            text: text.to_owned(),
+            forms,
+        }
     }
 
     /// Returns the marker.
@@ -67,7 +70,12 @@ impl Marker {
     pub fn find(&self, place: &str, bytes: &[u8]) -> Vec<Hit> {
         let hit = |(form, pattern): &(&'static str, Vec<u8>)| {
             let at = memmem::find(bytes, pattern)?;
-            Some(Hit { marker: self.text.clone(), form, place: place.to_owned(), at })
+            Some(Hit {
+                marker: self.text.clone(),
+                form,
+                place: place.to_owned(),
+                at,
+            })
         };
         self.forms.iter().filter_map(hit).collect()
     }
@@ -90,9 +98,15 @@ pub fn scan_folder(folder: &Path, markers: &[Marker]) -> (Vec<Hit>, Vec<PathBuf>
                 folders.push(entry.path());
             } else if kind.is_file() {
                 // SQLite removes its journals whenever it likes.
-                let Ok(bytes) = fs::read(entry.path()) else { continue };
+                let Ok(bytes) = fs::read(entry.path()) else {
+                    continue;
+                };
                 let place = entry.path().display().to_string();
-                hits.extend(markers.iter().flat_map(|marker| marker.find(&place, &bytes)));
+                hits.extend(
+                    markers
+                        .iter()
+                        .flat_map(|marker| marker.find(&place, &bytes)),
+                );
                 files.push(entry.path());
             }
         }
@@ -107,13 +121,25 @@ mod tests {
     #[test]
     fn a_planted_marker_is_found_in_every_form() {
         let marker = Marker::new("the-secret-marker-4711");
-        assert!(marker.find("here", b"nothing to see, the-secret-marker-471").is_empty());
+        assert!(
+            marker
+                .find("here", b"nothing to see, the-secret-marker-471")
+                .is_empty()
+        );
         for before in ["", "x", "xy", "xyz"] {
             let plain = format!("{before}the-secret-marker-4711 and more");
             let hex = HEXLOWER.encode(plain.as_bytes());
             let wide: Vec<u8> = plain.encode_utf16().flat_map(u16::to_le_bytes).collect();
-            for bytes in [plain.clone().into_bytes(), hex.into_bytes(), wide, BASE64.encode(plain.as_bytes()).into_bytes()] {
-                assert!(!marker.find("here", &bytes).is_empty(), "{before:?} {bytes:?}");
+            for bytes in [
+                plain.clone().into_bytes(),
+                hex.into_bytes(),
+                wide,
+                BASE64.encode(plain.as_bytes()).into_bytes(),
+            ] {
+                assert!(
+                    !marker.find("here", &bytes).is_empty(),
+                    "{before:?} {bytes:?}"
+                );
             }
         }
     }

@@ -40,9 +40,20 @@ impl Socket {
     /// The HTTP status and body where the server did not upgrade (status 0 if it did not answer).
     pub fn open(url: &str, headers: &[(&'static str, &str)]) -> Result<Self, (u16, Vec<u8>)> {
         let url = url.replacen("http://", "ws://", 1);
-        let authority = url.trim_start_matches("ws://").split('/').next().unwrap_or_default();
-        let port: u16 = authority.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
-        let mut request = url.as_str().into_client_request().expect("a test writes valid URLs");
+        let authority = url
+            .trim_start_matches("ws://")
+            .split('/')
+            .next()
+            .unwrap_or_default();
+        let port: u16 = authority
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok())
+            .expect("a port");
+        let mut request = url
+            .as_str()
+            .into_client_request()
+            .expect("a test writes valid URLs");
         for (name, value) in headers {
             let value = HeaderValue::from_str(value).expect("a test writes valid headers");
             request.headers_mut().insert(*name, value);
@@ -53,12 +64,15 @@ impl Socket {
         match tungstenite::client(request, stream) {
             Ok((inner, response)) => {
                 let protocol = response.headers().get("sec-websocket-protocol");
-                let protocol = protocol.and_then(|text| text.to_str().ok()).map(str::to_owned);
+                let protocol = protocol
+                    .and_then(|text| text.to_str().ok())
+                    .map(str::to_owned);
                 Ok(Self { inner, protocol })
             }
-            Err(tungstenite::HandshakeError::Failure(Error::Http(response))) => {
-                Err((response.status().as_u16(), response.into_body().unwrap_or_default()))
-            }
+            Err(tungstenite::HandshakeError::Failure(Error::Http(response))) => Err((
+                response.status().as_u16(),
+                response.into_body().unwrap_or_default(),
+            )),
             Err(_) => Err((0, Vec::new())),
         }
     }
@@ -66,7 +80,10 @@ impl Socket {
     /// Wraps a socket whose upgrade was done already.
     #[must_use]
     pub fn from_inner(inner: WebSocket<TcpStream>) -> Self {
-        Self { inner, protocol: None }
+        Self {
+            inner,
+            protocol: None,
+        }
     }
 
     /// Sends JSON as text; a socket that is gone is noticed when reading.
@@ -86,7 +103,10 @@ impl Socket {
 
     /// Closes.
     pub fn close(&mut self, code: u16) {
-        let frame = CloseFrame { code: code.into(), reason: "".into() };
+        let frame = CloseFrame {
+            code: code.into(),
+            reason: "".into(),
+        };
         let _ = self.inner.close(Some(frame));
         let _ = self.inner.flush();
     }

@@ -1,6 +1,12 @@
 //! Nothing accepted is lost, doubled or reordered when a network is killed; nothing is made anew
 //! when its key is wrong.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -35,7 +41,10 @@ fn send(from: &Agent, to: &Agent, number: usize) -> String {
     let headers = [("content-type", "application/json")];
     wait_for(&format!("{text:?} to be accepted"), RECOVERY, || {
         let body = body.to_string();
-        let reply = from.client.attempt("POST", &from.path("/messages"), &headers, body.as_bytes()).ok()?;
+        let reply = from
+            .client
+            .attempt("POST", &from.path("/messages"), &headers, body.as_bytes())
+            .ok()?;
         match reply.status {
             202 => Some(reply.value()["id"].as_str().unwrap().to_owned()),
             500.. => None,
@@ -54,15 +63,23 @@ fn send_all(from: &Agent, to: &Agent, sent: &AtomicUsize) -> Vec<String> {
 }
 
 fn ids(messages: &[Value]) -> Vec<String> {
-    messages.iter().map(|message| message["id"].as_str().unwrap().to_owned()).collect()
+    messages
+        .iter()
+        .map(|message| message["id"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// Each message arrived once and in order, and its sender knows.
 fn all_arrived(from: &Agent, to: &Agent, sent: &[String]) {
-    wait_until(&format!("{}'s inbox to fill", to.name), RECOVERY, || to.inbox(200).len() >= COUNT);
+    wait_until(&format!("{}'s inbox to fill", to.name), RECOVERY, || {
+        to.inbox(200).len() >= COUNT
+    });
     let inbox = to.inbox(200);
     for (number, message) in inbox.iter().enumerate() {
-        assert_eq!(message["content"]["text"], format!("{} says {number}", from.name));
+        assert_eq!(
+            message["content"]["text"],
+            format!("{} says {number}", from.name)
+        );
         assert_eq!(message["from"], from.address);
     }
     assert_eq!(ids(&inbox), sent, "each once, in order");
@@ -95,7 +112,9 @@ fn messages_both_ways_survive_a_network_killed_twice() {
     });
     all_arrived(&alice, &diana, &sent_there);
     all_arrived(&diana, &alice, &sent_back);
-    let view = deployment.network("alpha").peer(&deployment.network("beta").did);
+    let view = deployment
+        .network("alpha")
+        .peer(&deployment.network("beta").did);
     assert_eq!(view["queued"], 0, "{view}");
 }
 
@@ -107,14 +126,18 @@ fn what_was_accepted_while_the_peer_was_down_arrives_when_it_is_back() {
     let first = sender.send(&recipient.address, "before");
     sender.wait_for_status(&first, "delivered");
     deployment.kill9("beta");
-    let waiting: Vec<_> = (0..20).map(|number| sender.send(&recipient.address, &format!("{number}"))).collect();
+    let waiting: Vec<_> = (0..20)
+        .map(|number| sender.send(&recipient.address, &format!("{number}")))
+        .collect();
     assert_eq!(sender.status(&waiting[19])["status"], "accepted");
     // The sender's own network dies too before the peer is back.
     deployment.kill9("alpha");
     deployment.restart("alpha");
     assert_eq!(sender.status(&waiting[19])["status"], "accepted");
     deployment.restart("beta");
-    wait_until("all to arrive", RECOVERY, || recipient.inbox(200).len() > waiting.len());
+    wait_until("all to arrive", RECOVERY, || {
+        recipient.inbox(200).len() > waiting.len()
+    });
     assert_eq!(ids(&recipient.inbox(200))[1..], waiting);
     for id in &waiting {
         sender.wait_for_status(id, "delivered");
@@ -125,8 +148,16 @@ fn what_was_accepted_while_the_peer_was_down_arrives_when_it_is_back() {
 fn identity(deployment: &Deployment) -> Vec<Value> {
     let alpha = deployment.network("alpha");
     let get = |path: &str| alpha.public.get(path).expect(200);
-    let mut all = vec![get("/.well-known/agent-network.json"), get("/.well-known/did.json")];
-    all.extend(alpha.agents.iter().map(|agent| get(&format!("/relay/agents/{}", agent.did))));
+    let mut all = vec![
+        get("/.well-known/agent-network.json"),
+        get("/.well-known/did.json"),
+    ];
+    all.extend(
+        alpha
+            .agents
+            .iter()
+            .map(|agent| get(&format!("/relay/agents/{}", agent.did))),
+    );
     all
 }
 
@@ -147,13 +178,25 @@ fn a_wrong_master_key_serves_no_agent_and_makes_nothing_anew() {
     ] {
         let running = deployment.run_misconfigured("alpha", &[("ENCRYPTION_MASTER_KEY", key)]);
         let health = alpha.public.get("/health").expect(503);
-        assert_eq!((&health["status"], &health["problems"]), (&json!("error"), &json!([code])));
-        alpha.admin.post("/admin/init", &json!({})).refused(503, code);
-        alpha.admin.post("/agents", &json!({ "name": "unborn" })).refused(503, code);
+        assert_eq!(
+            (&health["status"], &health["problems"]),
+            (&json!("error"), &json!([code]))
+        );
+        alpha
+            .admin
+            .post("/admin/init", &json!({}))
+            .refused(503, code);
+        alpha
+            .admin
+            .post("/agents", &json!({ "name": "unborn" }))
+            .refused(503, code);
         alpha.admin.delete("/agents/bob").refused(503, code);
         bob.client.get(&bob.path("/inbox")).refused(503, code);
         let body = json!({ "to": "bob", "content": { "kind": "text", "text": "?" } });
-        alice.client.post(&alice.path("/messages"), &body).refused(503, code);
+        alice
+            .client
+            .post(&alice.path("/messages"), &body)
+            .refused(503, code);
         alpha.public.get("/relay/agents/bob").refused(503, code);
         drop(running);
     }
@@ -179,5 +222,7 @@ fn a_weak_or_missing_admin_key_locks_the_door() {
         drop(running);
     }
     deployment.restart("alpha");
-    wait_for("health", PATIENCE, || (alpha.public.get("/health").status == 200).then_some(()));
+    wait_for("health", PATIENCE, || {
+        (alpha.public.get("/health").status == 200).then_some(())
+    });
 }

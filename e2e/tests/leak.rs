@@ -1,6 +1,12 @@
 //! What agents say is found nowhere but in their inboxes: not in any file a network keeps, not on
 //! the wire between networks, not on the firehose, not in a log.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 use std::path::Path;
 use std::time::Duration;
@@ -54,7 +60,10 @@ fn deliver(from: &Agent, to: &Agent, body: Value) {
     let id = from.send_body(&body);
     from.wait_for_status(&id, "delivered");
     let message = to.wait_for_message(&id);
-    assert_eq!(message["content"], body["content"], "the recipient reads it");
+    assert_eq!(
+        message["content"], body["content"],
+        "the recipient reads it"
+    );
 }
 
 /// Sends the markers every way there is.
@@ -64,16 +73,33 @@ fn exchange(deployment: &Deployment, text: &Marker, data: &Marker, thread: &Mark
     let neighbour = alpha.create_agent("leak-neighbour");
     let other = beta.create_agent_with("leak-other", json!({ "adminRead": true }));
     let thread = thread.text();
-    deliver(&one, &other, json!({ "content": { "kind": "text", "text": text.text() }, "thread": thread }));
-    deliver(&other, &one, json!({ "content": { "kind": "json", "data": { "secret": [data.text()] } } }));
+    deliver(
+        &one,
+        &other,
+        json!({ "content": { "kind": "text", "text": text.text() }, "thread": thread }),
+    );
+    deliver(
+        &other,
+        &one,
+        json!({ "content": { "kind": "json", "data": { "secret": [data.text()] } } }),
+    );
     let uri = format!("https://example.com/{}", uri.text());
-    deliver(&other, &one, json!({ "content": { "kind": "ref", "uri": uri }, "thread": thread }));
-    deliver(&one, &neighbour, json!({ "content": { "kind": "text", "text": text.text() } }));
+    deliver(
+        &other,
+        &one,
+        json!({ "content": { "kind": "ref", "uri": uri }, "thread": thread }),
+    );
+    deliver(
+        &one,
+        &neighbour,
+        json!({ "content": { "kind": "text", "text": text.text() } }),
+    );
     // The admin reads one inbox, and a refused message is kept by its sender.
     let read = beta.admin.get(&other.path("/inbox")).expect(200);
     assert!(read.to_string().contains(text.text()));
     assert!((200..300).contains(&beta.admin.delete(&other.path("")).status));
-    let refused = json!({ "to": other.address, "content": { "kind": "text", "text": text.text() } });
+    let refused =
+        json!({ "to": other.address, "content": { "kind": "text", "text": text.text() } });
     let id = one.send_body(&refused);
     one.wait_for_status(&id, "refused");
 }
@@ -110,10 +136,29 @@ fn to_the_fake_peer(deployment: &Deployment, text: &Marker) -> Vec<u8> {
     });
     let items = message.items();
     assert_eq!(items.len(), 1);
-    reads_as(&items[0], alpha, &sender, &agent.identity, &peer.identity, &agent.hybrid_kid(), text);
-    let receipt = Receipt { from: message.seq, at: 1_800_000_000_000, rejects: Vec::new() };
+    reads_as(
+        &items[0],
+        alpha,
+        &sender,
+        &agent.identity,
+        &peer.identity,
+        &agent.hybrid_kid(),
+        text,
+    );
+    let receipt = Receipt {
+        from: message.seq,
+        at: 1_800_000_000_000,
+        rejects: Vec::new(),
+    };
     let (own, theirs) = (peer.identity.did.as_str(), alpha.did.as_str());
-    let body = receipt.body(&peer.identity.signing, own, theirs, message.epoch, message.seq, &[items[0].id]);
+    let body = receipt.body(
+        &peer.identity.signing,
+        own,
+        theirs,
+        message.epoch,
+        message.seq,
+        &[items[0].id],
+    );
     wire.send_bytes(session.write(Kind::Ack, message.epoch, message.seq, &body));
     let status = sender.wait_for_status(&id, "delivered");
     assert_eq!(status["receipts"][1]["by"], peer.identity.did.as_str());
@@ -130,11 +175,19 @@ fn reads_as(
     kid: &str,
     text: &Marker,
 ) {
-    let card = alpha.public.get(&format!("/relay/agents/{}", sender.did)).expect(200);
+    let card = alpha
+        .public
+        .get(&format!("/relay/agents/{}", sender.did))
+        .expect(200);
     let key = VerifyingKey::from_multikey(card["keys"]["signing"].as_str().unwrap()).unwrap();
     let from = Did::parse(&sender.did).unwrap();
     assert_eq!((&item.from, &item.to), (&from, &agent.did));
-    let expected = Expected { from: &from, to: &agent.did, network: &network.did, kid };
+    let expected = Expected {
+        from: &from,
+        to: &agent.did,
+        network: &network.did,
+        kid,
+    };
     let (header, body) = open(&item.envelope, &agent.hybrid, &key, &expected).expect("it opens");
     assert_eq!(header.id, item.id);
     let content = serde_json::to_value(&body.content).unwrap();
@@ -167,11 +220,21 @@ fn is_object(path: &Path) -> bool {
 fn what_agents_say_is_stored_and_carried_nowhere_in_the_clear() {
     let deployment = Options::default().networks(2).fake_peers(2).start();
     let (alpha, beta) = (deployment.network("alpha"), deployment.network("beta"));
-    let (text, data, thread, uri) = (marker("text"), marker("data"), marker("thread"), marker("uri"));
+    let (text, data, thread, uri) = (
+        marker("text"),
+        marker("data"),
+        marker("thread"),
+        marker("uri"),
+    );
     let watchers: Vec<_> = [alpha, beta]
         .into_iter()
         .flat_map(|network| [(network, true), (network, false)])
-        .map(|(network, admin)| (format!("{}'s firehose, admin {admin}", network.name), firehose(network, admin)))
+        .map(|(network, admin)| {
+            (
+                format!("{}'s firehose, admin {admin}", network.name),
+                firehose(network, admin),
+            )
+        })
         .collect();
 
     exchange(&deployment, &text, &data, &thread, &uri);
@@ -187,21 +250,40 @@ fn what_agents_say_is_stored_and_carried_nowhere_in_the_clear() {
     for (place, socket) in watchers {
         let seen = drain(socket);
         assert!(seen.len() > 500, "{place} showed next to nothing");
-        no_hits(&markers.iter().flat_map(|marker| marker.find(&place, &seen)).collect::<Vec<_>>());
+        no_hits(
+            &markers
+                .iter()
+                .flat_map(|marker| marker.find(&place, &seen))
+                .collect::<Vec<_>>(),
+        );
     }
     assert!(link.len() > 2500, "the link carried {} bytes", link.len());
-    no_hits(&markers.iter().flat_map(|marker| marker.find("the link", &link)).collect::<Vec<_>>());
+    no_hits(
+        &markers
+            .iter()
+            .flat_map(|marker| marker.find("the link", &link))
+            .collect::<Vec<_>>(),
+    );
 
     for network in [alpha, beta] {
         let folder = deployment.persist(&network.name);
         let (found, files) = scan_folder(&folder, std::slice::from_ref(&planted));
         let objects = files.iter().filter(|path| is_object(path)).count();
         assert!(objects >= 5, "{objects} objects among {files:#?}");
-        assert!(found.iter().any(|hit| hit.place.contains("/d1/")), "the planted name is in D1: {found:#?}");
-        assert!(found.iter().any(|hit| is_object(Path::new(&hit.place))), "and in an object: {found:#?}");
+        assert!(
+            found.iter().any(|hit| hit.place.contains("/d1/")),
+            "the planted name is in D1: {found:#?}"
+        );
+        assert!(
+            found.iter().any(|hit| is_object(Path::new(&hit.place))),
+            "and in an object: {found:#?}"
+        );
     }
     // Persisted state, logs, the tables for scripts: everything there is.
     let (hits, files) = scan_folder(deployment.state(), &markers);
-    assert!(files.iter().any(|path| path.ends_with("alpha/log")), "{files:#?}");
+    assert!(
+        files.iter().any(|path| path.ends_with("alpha/log")),
+        "{files:#?}"
+    );
     no_hits(&hits);
 }

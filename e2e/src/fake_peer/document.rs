@@ -9,11 +9,13 @@ use serde_json::{Map, Value, json};
 
 use super::identity::{Identity, now};
 
-pub(super) fn network(identity: &Identity, keys: &PublicKeysView, log0: Value) -> Map<String, Value> {
+pub(super) fn network(
+    identity: &Identity,
+    keys: &PublicKeysView,
+    log0: Value,
+) -> Map<String, Value> {
     let head = serde_json_canonicalizer::to_vec(&log0).expect("canonical JSON");
-    let key = |multikey: &str| {
-        json!([{ "kid": kid(multikey), "publicKeyMultibase": multikey, "validFrom": log0["time"] }])
-    };
+    let key = |multikey: &str| json!([{ "kid": kid(multikey), "publicKeyMultibase": multikey, "validFrom": log0["time"] }]);
     let document = json!({
         "did": identity.did,
         "relay": format!("ws://{}/relay", identity.host),
@@ -75,7 +77,11 @@ pub fn sign_document(mut document: Map<String, Value>, identity: &Identity) -> S
 /// # Panics
 /// If the text is no document.
 #[must_use]
-pub fn resign(text: &str, identity: &Identity, change: impl FnOnce(&mut Map<String, Value>)) -> String {
+pub fn resign(
+    text: &str,
+    identity: &Identity,
+    change: impl FnOnce(&mut Map<String, Value>),
+) -> String {
     let mut document = object(serde_json::from_str(text).expect("a document"));
     change(&mut document);
     sign_document(document, identity)
@@ -89,11 +95,17 @@ pub fn duplicate_key(text: &str) -> String {
 }
 
 fn sign(document: &mut Map<String, Value>, name: &str, identity: &Identity) {
-    let signer = Signer { did: &identity.did, kid: &identity.kid, key: &identity.signing };
+    let signer = Signer {
+        did: &identity.did,
+        kid: &identity.kid,
+        key: &identity.signing,
+    };
     attach(document, name, &signer, now()).expect("a document that can be signed");
 }
 
 fn object(value: Value) -> Map<String, Value> {
-    let Value::Object(members) = value else { panic!("an object") };
+    let Value::Object(members) = value else {
+        panic!("an object")
+    };
     members
 }

@@ -36,7 +36,9 @@ pub(super) fn serve(port: u16, shared: Arc<Shared>) {
 
 fn answer(mut stream: TcpStream, shared: &Shared) {
     let _ = stream.set_nodelay(true);
-    let Some(request) = read_request(&mut stream) else { return };
+    let Some(request) = read_request(&mut stream) else {
+        return;
+    };
     shared.asked.lock().unwrap().push(request.path.clone());
     if request.path == FEDERATION_PATH {
         return answer_dial(stream, request, shared);
@@ -59,8 +61,12 @@ fn answer_dial(mut stream: TcpStream, request: Request, shared: &Shared) {
                 "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: {accept}\r\n\r\n"
             );
             if stream.write_all(head.as_bytes()).is_ok() {
-                let socket = Socket::from_inner(WebSocket::from_raw_socket(stream, Role::Server, None));
-                let upgrade = Upgrade { socket, headers: request.headers };
+                let socket =
+                    Socket::from_inner(WebSocket::from_raw_socket(stream, Role::Server, None));
+                let upgrade = Upgrade {
+                    socket,
+                    headers: request.headers,
+                };
                 let _ = shared.upgrades.lock().unwrap().send(upgrade);
             }
         }
@@ -85,7 +91,10 @@ fn read_request(stream: &mut TcpStream) -> Option<Request> {
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
     // Percent signs never stand in the paths that the protocol uses, except for `:` and `@`.
-    Some(Request { path: path.replace("%3A", ":").replace("%40", "@"), headers })
+    Some(Request {
+        path: path.replace("%3A", ":").replace("%40", "@"),
+        headers,
+    })
 }
 
 fn write_page(stream: &mut TcpStream, page: &Page) {
@@ -93,7 +102,10 @@ fn write_page(stream: &mut TcpStream, page: &Page) {
     for (name, value) in &page.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    head.push_str(&format!("content-length: {}\r\nconnection: close\r\n\r\n", page.body.len()));
+    head.push_str(&format!(
+        "content-length: {}\r\nconnection: close\r\n\r\n",
+        page.body.len()
+    ));
     let _ = stream.write_all(head.as_bytes());
     let _ = stream.write_all(&page.body);
 }

@@ -60,7 +60,9 @@ pub struct Known {
 /// Returns the current instant.
 #[must_use]
 pub(super) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a clock after 1970");
     Timestamp(u64::try_from(since.as_millis()).expect("a clock before the year 500 million"))
 }
 
@@ -81,7 +83,9 @@ impl Identity {
     /// If `host` is none.
     #[must_use]
     pub fn network(host: &str) -> Self {
-        let subject = Subject::Network { host: Host::parse(host).expect("a host") };
+        let subject = Subject::Network {
+            host: Host::parse(host).expect("a host"),
+        };
         let born = birth(&mut rng(), subject, "fake-object", now()).expect("an identity");
         let log0 = serde_json::to_value(&born.entry).expect("a log entry");
         let keys = born.keys.public_keys().view();
@@ -102,7 +106,9 @@ impl Identity {
 
 impl FakeAgent {
     pub(super) fn new(network: &Identity, name: &str) -> Self {
-        let subject = Subject::Agent { network: network.did.clone() };
+        let subject = Subject::Agent {
+            network: network.did.clone(),
+        };
         let born = birth(&mut rng(), subject, "fake-agent-object", now()).expect("an identity");
         let log0 = serde_json::to_value(&born.entry).expect("a log entry");
         let keys = born.keys.public_keys().view();
@@ -115,7 +121,11 @@ impl FakeAgent {
             document: String::new(),
         };
         let card = document::card(&identity, network, name, &keys, log0);
-        Self { address: format!("{}@{}", identity.did, identity.host), identity, card }
+        Self {
+            address: format!("{}@{}", identity.did, identity.host),
+            identity,
+            card,
+        }
     }
 
     /// Returns the id of the key that messages to it are sealed to.

@@ -94,14 +94,22 @@ impl FakePeer {
             upgrades: Mutex::new(upgrades),
         });
         http::serve(port, Arc::clone(&shared));
-        let peer = Self { identity, shared, dialled: Mutex::new(dialled) };
+        let peer = Self {
+            identity,
+            shared,
+            dialled: Mutex::new(dialled),
+        };
         peer.serve(DOCUMENT_PATH, Page::json(&peer.identity.document));
         peer
     }
 
     /// Answers a path with this page from now on.
     pub fn serve(&self, path: &str, page: Page) {
-        self.shared.pages.lock().unwrap().insert(path.to_owned(), page);
+        self.shared
+            .pages
+            .lock()
+            .unwrap()
+            .insert(path.to_owned(), page);
     }
 
     /// Answers its discovery document with this text from now on.
@@ -131,7 +139,9 @@ impl FakePeer {
     #[must_use]
     pub fn accepted(&self) -> Upgrade {
         let dialled = self.dialled.lock().unwrap();
-        dialled.recv_timeout(PATIENCE).expect("a network dials the fake peer")
+        dialled
+            .recv_timeout(PATIENCE)
+            .expect("a network dials the fake peer")
     }
 
     /// Drops every socket that was opened and not taken.
@@ -148,7 +158,8 @@ impl FakePeer {
     /// Opens a federation socket to a network, as itself.
     #[must_use]
     pub fn dial(&self, network: &Network) -> Socket {
-        self.dial_as(network, self.identity.did.as_str()).expect("the network upgrades")
+        self.dial_as(network, self.identity.did.as_str())
+            .expect("the network upgrades")
     }
 
     /// Opens a federation socket under any DID.
@@ -156,7 +167,10 @@ impl FakePeer {
     /// # Errors
     /// The status and body of a refusal.
     pub fn dial_as(&self, network: &Network, did: &str) -> Result<Socket, (u16, Vec<u8>)> {
-        let headers = [("x-entente-from", did), ("x-entente-host", self.identity.host.as_str())];
+        let headers = [
+            ("x-entente-from", did),
+            ("x-entente-host", self.identity.host.as_str()),
+        ];
         Socket::open(&format!("{}{FEDERATION_PATH}", network.url), &headers)
     }
 
@@ -185,18 +199,30 @@ impl Page {
     #[must_use]
     pub fn json(text: &str) -> Self {
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        Self { status: 200, headers, body: text.as_bytes().to_vec() }
+        Self {
+            status: 200,
+            headers,
+            body: text.as_bytes().to_vec(),
+        }
     }
 
     /// A redirect.
     #[must_use]
     pub fn redirect(to: &str) -> Self {
-        Self { status: 302, headers: vec![("location".to_owned(), to.to_owned())], body: Vec::new() }
+        Self {
+            status: 302,
+            headers: vec![("location".to_owned(), to.to_owned())],
+            body: Vec::new(),
+        }
     }
 
     /// An empty answer.
     #[must_use]
     pub fn status(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new() }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
     }
 }

@@ -93,11 +93,19 @@ pub fn opening_frame(body: &[u8], signature: &[u8], mac: &[u8]) -> Vec<u8> {
 }
 
 fn parts(frame: &[u8]) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
-    assert!(frame.len() <= 8192, "a handshake frame of {} bytes", frame.len());
+    assert!(
+        frame.len() <= 8192,
+        "a handshake frame of {} bytes",
+        frame.len()
+    );
     let value = Value::decode(frame);
     let items = value.items();
     assert_eq!(items.len(), 3, "a frame is [body, signature, mac]");
-    (items[0].bytes().to_vec(), items[1].bytes().to_vec(), items[2].bytes().to_vec())
+    (
+        items[0].bytes().to_vec(),
+        items[1].bytes().to_vec(),
+        items[2].bytes().to_vec(),
+    )
 }
 
 /// Changes body, signature or MAC of a finished frame.
@@ -151,7 +159,11 @@ fn read(
     assert_eq!(mac, expected, "the network's MAC on frame {number}");
     transcript.absorb(frame);
     let body = Value::decode(&body);
-    assert_eq!(body.at("t"), &Value::Uint(u64::from(number)), "the frame's kind");
+    assert_eq!(
+        body.at("t"),
+        &Value::Uint(u64::from(number)),
+        "the frame's kind"
+    );
     body
 }
 
@@ -169,7 +181,11 @@ fn session(hs: &Prk, transcript: Transcript, send: Direction) -> Session {
 fn check_party(party: &Value, network: &Known) {
     assert_eq!(party.at("did").str(), network.did);
     assert_eq!(party.at("host").str(), network.host);
-    assert_eq!(party.at("doc").bytes(), network.document_hash, "the hash of the network's document");
+    assert_eq!(
+        party.at("doc").bytes(),
+        network.document_hash,
+        "the hash of the network's document"
+    );
     assert_eq!(party.at("kid").str(), network.kid);
 }
 
@@ -202,7 +218,10 @@ impl Initiator {
     #[must_use]
     pub fn new(identity: &Identity, network: Known, dial: u64, want: &str) -> Self {
         let kem = KemSecret::generate(&mut rng());
-        let share = Value::Array(vec![Value::Uint(SUITE), Value::Bytes(kem.public().to_bytes())]);
+        let share = Value::Array(vec![
+            Value::Uint(SUITE),
+            Value::Bytes(kem.public().to_bytes()),
+        ]);
         let hello = map(vec![
             ("t", Value::Uint(1)),
             ("versions", Value::Array(vec![Value::Uint(1)])),
@@ -243,11 +262,24 @@ impl Initiator {
         let (body, _, _) = parts(frame);
         let value = Value::decode(&body);
         check_party(value.at("from"), &self.network);
-        assert_eq!((value.at("version").uint(), value.at("suite").uint()), (1, SUITE));
+        assert_eq!(
+            (value.at("version").uint(), value.at("suite").uint()),
+            (1, SUITE)
+        );
         assert_eq!(value.at("nonce").bytes().len(), 32);
-        let secret = self.kem.decapsulate(value.at("ct").bytes()).expect("an encapsulation to our key");
+        let secret = self
+            .kem
+            .decapsulate(value.at("ct").bytes())
+            .expect("an encapsulation to our key");
         let hs = Prk::extract(&self.transcript.digest(&body), &*secret);
-        let value = read(&mut self.transcript, frame, 2, HELLO_ACK, &self.network, &hs);
+        let value = read(
+            &mut self.transcript,
+            frame,
+            2,
+            HELLO_ACK,
+            &self.network,
+            &hs,
+        );
         self.hs = Some(hs);
         value
     }
@@ -256,7 +288,15 @@ impl Initiator {
     #[must_use]
     pub fn auth(&mut self) -> Vec<u8> {
         let hs = self.hs.clone().expect("HELLO_ACK was read");
-        write(&mut self.transcript, &self.auth, 3, AUTH, &self.signing, &hs, &self.mac_did)
+        write(
+            &mut self.transcript,
+            &self.auth,
+            3,
+            AUTH,
+            &self.signing,
+            &hs,
+            &self.mac_did,
+        )
     }
 
     /// Reads and checks READY; returns its body and the session.
@@ -264,7 +304,10 @@ impl Initiator {
     pub fn read_ready(mut self, frame: &[u8]) -> (Value, Session) {
         let hs = self.hs.take().expect("HELLO_ACK was read");
         let ready = read(&mut self.transcript, frame, 4, READY, &self.network, &hs);
-        (ready, session(&hs, self.transcript, Direction::InitiatorToResponder))
+        (
+            ready,
+            session(&hs, self.transcript, Direction::InitiatorToResponder),
+        )
     }
 }
 
@@ -273,14 +316,25 @@ impl Responder {
     #[must_use]
     pub fn new(identity: &Identity, network: Known, frame: &[u8]) -> Self {
         let (body, signature, mac) = parts(frame);
-        assert!(signature.is_empty() && mac.is_empty(), "HELLO is neither signed nor has a MAC");
+        assert!(
+            signature.is_empty() && mac.is_empty(),
+            "HELLO is neither signed nor has a MAC"
+        );
         let hello = Value::decode(&body);
         assert_eq!(hello.at("t").uint(), 1);
         check_party(hello.at("from"), &network);
-        assert_eq!(hello.at("to").str(), identity.did.as_str(), "HELLO names us");
+        assert_eq!(
+            hello.at("to").str(),
+            identity.did.as_str(),
+            "HELLO names us"
+        );
         assert_eq!(hello.at("nonce").bytes().len(), 32);
         assert!(hello.at("versions").items().contains(&Value::Uint(1)));
-        let share = hello.at("shares").items().iter().find(|share| share.items()[0].uint() == SUITE);
+        let share = hello
+            .at("shares")
+            .items()
+            .iter()
+            .find(|share| share.items()[0].uint() == SUITE);
         let key = share.expect("a share for X-Wing").items()[1].bytes();
         let key = KemPublic::from_bytes(key).expect("an X-Wing key");
         let (ct, secret) = key.encapsulate(&mut rng()).expect("a usable key");
@@ -357,6 +411,9 @@ impl Responder {
             &hs,
             &self.mac_did,
         );
-        (frame, session(&hs, self.transcript, Direction::ResponderToInitiator))
+        (
+            frame,
+            session(&hs, self.transcript, Direction::ResponderToInitiator),
+        )
     }
 }

@@ -91,7 +91,13 @@ pub struct Session {
 
 impl Session {
     pub(super) fn new(direction: Direction, key_out: [u8; 32], key_in: [u8; 32]) -> Self {
-        Self { direction, next: 0, last: None, key_out, key_in }
+        Self {
+            direction,
+            next: 0,
+            last: None,
+            key_out,
+            key_in,
+        }
     }
 
     /// Writes a frame under the next counter.
@@ -116,7 +122,11 @@ impl Session {
     /// If tag, counter or layout is wrong.
     #[must_use]
     pub fn read(&mut self, bytes: &[u8]) -> Frame {
-        assert!(bytes.len() >= HEADER_LENGTH + TAG_LENGTH, "a frame of {} bytes", bytes.len());
+        assert!(
+            bytes.len() >= HEADER_LENGTH + TAG_LENGTH,
+            "a frame of {} bytes",
+            bytes.len()
+        );
         let (covered, tag) = bytes.split_at(bytes.len() - TAG_LENGTH);
         let other = match self.direction {
             Direction::InitiatorToResponder => Direction::ResponderToInitiator,
@@ -124,15 +134,32 @@ impl Session {
         };
         let expected = hmac_sha256(&self.key_in, &[&[other as u8], covered]);
         assert_eq!(tag, &expected[..TAG_LENGTH], "the frame's tag");
-        let kinds = [Kind::Msg, Kind::Ack, Kind::Ping, Kind::Pong, Kind::Bye, Kind::Confirm];
-        let kind = kinds.into_iter().find(|kind| *kind as u8 == covered[0]).expect("a known kind");
+        let kinds = [
+            Kind::Msg,
+            Kind::Ack,
+            Kind::Ping,
+            Kind::Pong,
+            Kind::Bye,
+            Kind::Confirm,
+        ];
+        let kind = kinds
+            .into_iter()
+            .find(|kind| *kind as u8 == covered[0])
+            .expect("a known kind");
         let mut reader = Reader(&covered[1..]);
         let counter = reader.u64();
         assert!(self.last.is_none_or(|last| counter > last), "counters rise");
         self.last = Some(counter);
         let stream = reader.take(1)[0];
         let (epoch, seq) = (reader.u64(), reader.u64());
-        Frame { kind, counter, stream, epoch, seq, body: reader.0.to_vec() }
+        Frame {
+            kind,
+            counter,
+            stream,
+            epoch,
+            seq,
+            body: reader.0.to_vec(),
+        }
     }
 }
 
@@ -147,8 +174,9 @@ impl Frame {
         let mut reader = Reader(&self.body);
         let _floor = reader.u64();
         let count = reader.u16();
-        let dids: Vec<Did> =
-            (0..count).map(|_| Did::from_scid(reader.take(32).try_into().unwrap())).collect();
+        let dids: Vec<Did> = (0..count)
+            .map(|_| Did::from_scid(reader.take(32).try_into().unwrap()))
+            .collect();
         let count = reader.u16();
         let items = (0..count)
             .map(|_| {
@@ -156,7 +184,12 @@ impl Frame {
                 let (from, to) = (usize::from(reader.u16()), usize::from(reader.u16()));
                 let length = reader.u32() as usize;
                 let envelope = reader.take(length).to_vec();
-                Item { id, from: dids[from].clone(), to: dids[to].clone(), envelope }
+                Item {
+                    id,
+                    from: dids[from].clone(),
+                    to: dids[to].clone(),
+                    envelope,
+                }
             })
             .collect();
         assert!(reader.0.is_empty(), "nothing after the items");
@@ -211,7 +244,13 @@ impl Receipt {
     /// # Panics
     /// If layout or signature is wrong.
     #[must_use]
-    pub fn read(frame: &Frame, key: &VerifyingKey, receiver: &str, sender: &str, ids: &[[u8; 16]]) -> Self {
+    pub fn read(
+        frame: &Frame,
+        key: &VerifyingKey,
+        receiver: &str,
+        sender: &str,
+        ids: &[[u8; 16]],
+    ) -> Self {
         assert_eq!((frame.kind, frame.stream), (Kind::Ack, 1));
         let mut reader = Reader(&frame.body);
         let (from, at, count) = (reader.u64(), reader.u64(), reader.u16());
@@ -219,18 +258,30 @@ impl Receipt {
             .map(|_| {
                 let (seq, id) = (reader.u64(), reader.take(16).try_into().unwrap());
                 let length = usize::from(reader.take(1)[0]);
-                (seq, id, String::from_utf8(reader.take(length).to_vec()).expect("a code"))
+                (
+                    seq,
+                    id,
+                    String::from_utf8(reader.take(length).to_vec()).expect("a code"),
+                )
             })
             .collect();
         let signature = reader.take(64);
         assert!(reader.0.is_empty(), "nothing after the signature");
         let receipt = Self { from, at, rejects };
         let statement = receipt.statement(receiver, sender, frame.epoch, frame.seq, ids);
-        key.verify(&[&statement], signature).expect("the network's signature under the receipt");
+        key.verify(&[&statement], signature)
+            .expect("the network's signature under the receipt");
         receipt
     }
 
-    fn statement(&self, receiver: &str, sender: &str, epoch: u64, upto: u64, ids: &[[u8; 16]]) -> Vec<u8> {
+    fn statement(
+        &self,
+        receiver: &str,
+        sender: &str,
+        epoch: u64,
+        upto: u64,
+        ids: &[[u8; 16]],
+    ) -> Vec<u8> {
         let mut text = RECEIPT_LABEL.to_vec();
         text.extend_from_slice(receiver.as_bytes());
         text.extend_from_slice(sender.as_bytes());
@@ -243,7 +294,10 @@ impl Receipt {
     }
 
     fn reject_bytes(&self) -> Vec<u8> {
-        let mut bytes = u16::try_from(self.rejects.len()).unwrap().to_be_bytes().to_vec();
+        let mut bytes = u16::try_from(self.rejects.len())
+            .unwrap()
+            .to_be_bytes()
+            .to_vec();
         for (seq, id, code) in &self.rejects {
             bytes.extend(seq.to_be_bytes());
             bytes.extend(id);
@@ -258,7 +312,10 @@ struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn take(&mut self, length: usize) -> &'a [u8] {
-        let (taken, rest) = self.0.split_at_checked(length).expect("the frame is cut off");
+        let (taken, rest) = self
+            .0
+            .split_at_checked(length)
+            .expect("the frame is cut off");
         self.0 = rest;
         taken
     }

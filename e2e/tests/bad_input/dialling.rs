@@ -2,7 +2,9 @@
 //! only traces are the close code and an event for the admin.
 
 use entente_e2e::cbor::{Value, text};
-use entente_e2e::fake_peer::{FEDERATION_PATH, FakePeer, Identity, Initiator, OnDial, Party, alter};
+use entente_e2e::fake_peer::{
+    FEDERATION_PATH, FakePeer, Identity, Initiator, OnDial, Party, alter,
+};
 use entente_e2e::{Client, Socket};
 use serde_json::json;
 
@@ -51,7 +53,9 @@ fn up_to_auth(peer: &FakePeer, initiator: &mut Initiator) -> Socket {
 fn a_hello_must_be_for_us_and_from_its_sender() {
     let peer = known_peer();
     let beta = deployment().network("beta").did.clone();
-    found_out_in_hello(&peer, 4424, "WRONG_RECIPIENT", |initiator| initiator.hello.set("to", text(&beta)));
+    found_out_in_hello(&peer, 4424, "WRONG_RECIPIENT", |initiator| {
+        initiator.hello.set("to", text(&beta))
+    });
     let own = alpha().did.clone();
     found_out_in_hello(&peer, 4425, "OWN_DID", |initiator| {
         party(initiator, &peer, |party| party.did.clone_from(&own));
@@ -60,7 +64,9 @@ fn a_hello_must_be_for_us_and_from_its_sender() {
         party(initiator, &peer, |party| party.did.clone_from(&beta));
     });
     found_out_in_hello(&peer, 4430, "HOST_MISMATCH", |initiator| {
-        party(initiator, &peer, |party| party.host = "elsewhere.example".to_owned());
+        party(initiator, &peer, |party| {
+            party.host = "elsewhere.example".to_owned()
+        });
     });
     found_out_in_hello(&peer, 4431, "UNKNOWN_KEY", |initiator| {
         party(initiator, &peer, |party| party.kid = "a".repeat(16));
@@ -76,24 +82,38 @@ fn a_hello_must_be_for_us_and_from_its_sender() {
 #[test]
 fn a_hello_must_offer_something_usable() {
     let peer = known_peer();
-    let share = |suite: u64, key: Vec<u8>| Value::Array(vec![Value::Uint(suite), Value::Bytes(key)]);
+    let share =
+        |suite: u64, key: Vec<u8>| Value::Array(vec![Value::Uint(suite), Value::Bytes(key)]);
     found_out_in_hello(&peer, 4427, "NO_COMMON_VERSION", |initiator| {
-        initiator.hello.set("versions", Value::Array(vec![Value::Uint(2), Value::Uint(3)]));
+        initiator.hello.set(
+            "versions",
+            Value::Array(vec![Value::Uint(2), Value::Uint(3)]),
+        );
     });
     found_out_in_hello(&peer, 4428, "NO_COMMON_SUITE", |initiator| {
-        initiator.hello.set("shares", Value::Array(vec![share(0x20, vec![1; 32])]));
+        initiator
+            .hello
+            .set("shares", Value::Array(vec![share(0x20, vec![1; 32])]));
     });
     for bad in [vec![1; 32], vec![0xff; 1216], Vec::new()] {
         found_out_in_hello(&peer, 4432, "BAD_KEM_KEY", |initiator| {
-            initiator.hello.set("shares", Value::Array(vec![share(0x647a, bad)]));
+            initiator
+                .hello
+                .set("shares", Value::Array(vec![share(0x647a, bad)]));
         });
     }
     found_out_in_hello(&peer, 4420, "MALFORMED_FRAME", |initiator| {
         let share = initiator.hello.at("shares").items()[0].clone();
-        initiator.hello.set("shares", Value::Array(vec![share.clone(), share]));
+        initiator
+            .hello
+            .set("shares", Value::Array(vec![share.clone(), share]));
     });
-    found_out_in_hello(&peer, 4420, "MALFORMED_FRAME", |initiator| initiator.hello.set("want", text("anything")));
-    found_out_in_hello(&peer, 4420, "MALFORMED_FRAME", |initiator| initiator.hello.set("t", Value::Uint(9)));
+    found_out_in_hello(&peer, 4420, "MALFORMED_FRAME", |initiator| {
+        initiator.hello.set("want", text("anything"))
+    });
+    found_out_in_hello(&peer, 4420, "MALFORMED_FRAME", |initiator| {
+        initiator.hello.set("t", Value::Uint(9))
+    });
     goes_on();
 }
 
@@ -111,7 +131,9 @@ fn garbage_is_not_a_hello() {
         closes(&mut wire, code, name);
     }
     let mut wire = peer.dial(alpha());
-    wire.send_bytes(alter(&initiator(&peer).hello(), |_, signature, _| signature.extend([0; 64])));
+    wire.send_bytes(alter(&initiator(&peer).hello(), |_, signature, _| {
+        signature.extend([0; 64])
+    }));
     closes(&mut wire, 4420, "MALFORMED_FRAME");
     let mut wire = peer.dial(alpha());
     wire.send_text("{\"hello\": true}");
@@ -144,7 +166,9 @@ fn auth_must_be_signed_and_know_the_secret() {
             *body = value.encode();
         })
     });
-    found_out(4436, "BAD_MAC", &|initiator| alter(&initiator.auth(), |_, _, mac| mac[5] ^= 4));
+    found_out(4436, "BAD_MAC", &|initiator| {
+        alter(&initiator.auth(), |_, _, mac| mac[5] ^= 4)
+    });
     found_out(4436, "BAD_MAC", &|initiator| {
         initiator.mac_did.clone_from(&alpha().did);
         initiator.auth()
@@ -207,7 +231,12 @@ fn silence_after_the_upgrade_or_after_hello_ends_a_handshake() {
 fn many_sockets_of_one_peer_do_not_pile_up() {
     let peer = known_peer();
     let mut wires: Vec<_> = (0..12).map(|_| peer.dial(alpha())).collect();
-    let busy = wires.iter_mut().take(8).map(|wire| wire.closed(TIMEOUT).0).filter(|code| *code == 4405).count();
+    let busy = wires
+        .iter_mut()
+        .take(8)
+        .map(|wire| wire.closed(TIMEOUT).0)
+        .filter(|code| *code == 4405)
+        .count();
     assert!(busy >= 6, "{busy} of the first 8 were told BUSY");
     goes_on();
 }
@@ -219,12 +248,16 @@ fn a_cheat_is_shown_to_the_admin() {
     let ticket = alpha.admin.post("/admin/ticket", &json!({})).expect(200);
     let protocol = format!("entente.ticket.{}", ticket["ticket"].as_str().unwrap());
     let url = format!("{}/relay/firehose", alpha.url);
-    let mut firehose = Socket::open(&url, &[("sec-websocket-protocol", &protocol)]).expect("an upgrade");
+    let mut firehose =
+        Socket::open(&url, &[("sec-websocket-protocol", &protocol)]).expect("an upgrade");
     found_out_in_hello(&peer, 4427, "NO_COMMON_VERSION", |initiator| {
-        initiator.hello.set("versions", Value::Array(vec![Value::Uint(7)]));
+        initiator
+            .hello
+            .set("versions", Value::Array(vec![Value::Uint(7)]));
     });
     let event = firehose.until("the refusal", |frame| {
-        frame["event"]["kind"] == "link.refused" && frame["event"]["peer"] == peer.identity.host.as_str()
+        frame["event"]["kind"] == "link.refused"
+            && frame["event"]["peer"] == peer.identity.host.as_str()
     });
     assert_eq!(event["event"]["code"], "NO_COMMON_VERSION");
 }
@@ -233,7 +266,10 @@ fn a_cheat_is_shown_to_the_admin() {
 fn an_upgrade_must_name_a_peer() {
     let alpha = alpha();
     let stranger = new_peer();
-    let (did, host) = (stranger.identity.did.as_str(), stranger.identity.host.as_str());
+    let (did, host) = (
+        stranger.identity.did.as_str(),
+        stranger.identity.host.as_str(),
+    );
     let expect = |headers: &[(&str, &str)], status: u16, code: &str| {
         let mut all = vec![
             ("connection", "Upgrade"),
@@ -242,13 +278,29 @@ fn an_upgrade_must_name_a_peer() {
             ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
         ];
         all.extend(headers);
-        alpha.public.send("GET", FEDERATION_PATH, &all, &[]).refused(status, code);
+        alpha
+            .public
+            .send("GET", FEDERATION_PATH, &all, &[])
+            .refused(status, code);
     };
     expect(&[], 400, "INVALID_PEER_HEADERS");
-    expect(&[("x-entente-from", "did:cf:nobody")], 400, "INVALID_PEER_HEADERS");
+    expect(
+        &[("x-entente-from", "did:cf:nobody")],
+        400,
+        "INVALID_PEER_HEADERS",
+    );
     expect(&[("x-entente-from", &alpha.did)], 403, "PEER_IS_SELF");
-    expect(&[("x-entente-from", did), ("x-entente-host", host)], 403, "PEERING_REQUIRED");
-    assert!(stranger.asked().is_empty(), "a stranger's host is not asked when strangers are not admitted");
-    Client::new(&alpha.url).get(FEDERATION_PATH).refused(426, "UPGRADE_REQUIRED");
+    expect(
+        &[("x-entente-from", did), ("x-entente-host", host)],
+        403,
+        "PEERING_REQUIRED",
+    );
+    assert!(
+        stranger.asked().is_empty(),
+        "a stranger's host is not asked when strangers are not admitted"
+    );
+    Client::new(&alpha.url)
+        .get(FEDERATION_PATH)
+        .refused(426, "UPGRADE_REQUIRED");
     goes_on();
 }

@@ -1,7 +1,9 @@
 //! What a host can publish in place of an honest document, and which URLs are not even asked.
 
 use entente_e2e::Options;
-use entente_e2e::fake_peer::{DOCUMENT_PATH, FakePeer, Identity, Page, duplicate_key, resign, sign_document};
+use entente_e2e::fake_peer::{
+    DOCUMENT_PATH, FakePeer, Identity, Page, duplicate_key, resign, sign_document,
+};
 use serde_json::{Value, json};
 
 use super::{alpha, deployment, goes_on, new_peer};
@@ -11,7 +13,10 @@ fn refused(peer: &FakePeer, page: Page, status: u16, code: &str) {
     peer.serve(DOCUMENT_PATH, page);
     peer.ask_to_peer(alpha(), "open").refused(status, code);
     let peers = alpha().admin.get("/admin/federation/peers").expect(200);
-    assert!(!peers.to_string().contains(&peer.identity.host), "{code}: {peers}");
+    assert!(
+        !peers.to_string().contains(&peer.identity.host),
+        "{code}: {peers}"
+    );
 }
 
 fn refused_text(peer: &FakePeer, text: &str, code: &str) {
@@ -19,7 +24,9 @@ fn refused_text(peer: &FakePeer, text: &str, code: &str) {
 }
 
 fn unsigned(text: &str) -> serde_json::Map<String, Value> {
-    let Value::Object(mut document) = serde_json::from_str(text).unwrap() else { panic!("an object") };
+    let Value::Object(mut document) = serde_json::from_str(text).unwrap() else {
+        panic!("an object")
+    };
     document.remove("proof");
     document
 }
@@ -32,11 +39,26 @@ fn a_document_must_prove_itself() {
     let change = |change: &dyn Fn(&mut serde_json::Map<String, Value>)| resign(&text, own, change);
     let other = Identity::network(&own.host);
 
-    refused_text(&peer, &Value::Object(unsigned(&text)).to_string(), "DOCUMENT_UNSIGNED");
+    refused_text(
+        &peer,
+        &Value::Object(unsigned(&text)).to_string(),
+        "DOCUMENT_UNSIGNED",
+    );
     // The other key signs in the right name, and then in its own.
-    let forger = Identity { signing: other.signing.clone(), ..own.clone() };
-    refused_text(&peer, &sign_document(unsigned(&text), &forger), "DOCUMENT_BAD_SIGNATURE");
-    refused_text(&peer, &sign_document(unsigned(&text), &other), "DOCUMENT_WRONG_KEY");
+    let forger = Identity {
+        signing: other.signing.clone(),
+        ..own.clone()
+    };
+    refused_text(
+        &peer,
+        &sign_document(unsigned(&text), &forger),
+        "DOCUMENT_BAD_SIGNATURE",
+    );
+    refused_text(
+        &peer,
+        &sign_document(unsigned(&text), &other),
+        "DOCUMENT_WRONG_KEY",
+    );
     // Signed rightly, changed afterwards.
     let changed = text.replace("\"name\":\"fake\"", "\"name\":\"hoax\"");
     assert_ne!(changed, text);
@@ -51,7 +73,9 @@ fn a_document_must_prove_itself() {
         document.insert("did".to_owned(), json!(other.did));
     });
     refused_text(&peer, &stolen, "DOCUMENT_WRONG_DID");
-    let log0 = serde_json::from_str::<Value>(&alpha().public.get(DOCUMENT_PATH).text()).unwrap()["log0"].clone();
+    let log0 =
+        serde_json::from_str::<Value>(&alpha().public.get(DOCUMENT_PATH).text()).unwrap()["log0"]
+            .clone();
     let foreign = change(&|document| {
         document.insert("log0".to_owned(), log0.clone());
     });
@@ -76,7 +100,11 @@ fn a_document_must_prove_itself() {
     for garbage in ["", "[]", "{", "null", "\"did\""] {
         peer.serve_document(garbage);
         let reply = peer.ask_to_peer(alpha(), "open");
-        assert!([422, 502].contains(&reply.status), "{garbage:?}: {}", reply.text());
+        assert!(
+            [422, 502].contains(&reply.status),
+            "{garbage:?}: {}",
+            reply.text()
+        );
     }
 
     // The honest one passes after all that.
@@ -92,14 +120,21 @@ fn a_host_must_answer_itself_and_in_json() {
     let to = format!("http://{}/elsewhere.json", peer.identity.host);
     peer.serve("/elsewhere.json", Page::json(&text));
     refused(&peer, Page::redirect(&to), 422, "PEER_REDIRECTS");
-    assert!(!peer.asked().contains(&"/elsewhere.json".to_owned()), "the redirect was followed");
+    assert!(
+        !peer.asked().contains(&"/elsewhere.json".to_owned()),
+        "the redirect was followed"
+    );
     refused(&peer, Page::status(404), 502, "PEER_UNREACHABLE");
     refused(&peer, Page::status(500), 502, "PEER_UNREACHABLE");
     let mut html = Page::json(&text);
     html.headers = vec![("content-type".to_owned(), "text/html".to_owned())];
     peer.serve(DOCUMENT_PATH, html);
     let reply = peer.ask_to_peer(alpha(), "open");
-    assert!(reply.status >= 400 && reply.value()["error"]["code"].is_string(), "{}", reply.text());
+    assert!(
+        reply.status >= 400 && reply.value()["error"]["code"].is_string(),
+        "{}",
+        reply.text()
+    );
     goes_on();
 }
 
@@ -117,8 +152,12 @@ fn a_host_does_not_change_hands_silently() {
     peer.join(alpha(), "open");
     let heir = Identity::network(&peer.identity.host);
     peer.serve_document(&heir.document);
-    peer.ask_to_peer(alpha(), "open").refused(409, "PEER_HOST_TAKEN");
-    assert_eq!(alpha().peer(peer.identity.did.as_str())["host"], peer.identity.host);
+    peer.ask_to_peer(alpha(), "open")
+        .refused(409, "PEER_HOST_TAKEN");
+    assert_eq!(
+        alpha().peer(peer.identity.did.as_str())["host"],
+        peer.identity.host
+    );
 }
 
 fn ask(url: &str) -> entente_e2e::Reply {
@@ -146,10 +185,22 @@ fn a_url_that_leads_astray_is_not_asked() {
         ("https://db.internal".to_owned(), "PEER_URL_PRIVATE_NAME"),
         ("https://printer.local".to_owned(), "PEER_URL_PRIVATE_NAME"),
         ("https://intranet".to_owned(), "PEER_URL_SINGLE_LABEL"),
-        ("https://network.example.com:8443".to_owned(), "PEER_URL_PORT"),
-        ("https://user:secret@network.example.com".to_owned(), "PEER_URL_USERINFO"),
-        ("https://network.example.com/path".to_owned(), "PEER_URL_PATH"),
-        ("https://network.example.com?x=y".to_owned(), "PEER_URL_PATH"),
+        (
+            "https://network.example.com:8443".to_owned(),
+            "PEER_URL_PORT",
+        ),
+        (
+            "https://user:secret@network.example.com".to_owned(),
+            "PEER_URL_USERINFO",
+        ),
+        (
+            "https://network.example.com/path".to_owned(),
+            "PEER_URL_PATH",
+        ),
+        (
+            "https://network.example.com?x=y".to_owned(),
+            "PEER_URL_PATH",
+        ),
         ("not a url".to_owned(), "PEER_URL_MALFORMED"),
         (String::new(), "PEER_URL_MALFORMED"),
     ] {
@@ -166,15 +217,23 @@ fn an_https_host_that_nobody_has_is_unreachable() {
 
 #[test]
 fn in_production_mode_nothing_local_is_a_peer() {
-    let production = Options::default().networks(1).var("DEV_PEER_HOSTS", "").bare().start();
+    let production = Options::default()
+        .networks(1)
+        .var("DEV_PEER_HOSTS", "")
+        .bare()
+        .start();
     let network = &production.networks()[0];
     let document = network.public.get(DOCUMENT_PATH).expect(200);
     assert_eq!(document["relay"], format!("wss://{}/relay", network.host));
     let post = |url: &str| {
-        network.admin.post("/admin/federation/peers", &json!({ "peerUrl": url, "trustLevel": "open" }))
+        network.admin.post(
+            "/admin/federation/peers",
+            &json!({ "peerUrl": url, "trustLevel": "open" }),
+        )
     };
     post(&deployment().network("beta").url).refused(422, "PEER_URL_SCHEME");
     post(&network.url).refused(422, "PEER_URL_OWN_HOST");
     post("http://network.example.com").refused(422, "PEER_URL_SCHEME");
-    post(&deployment().network("beta").url.replace("http:", "https:")).refused(422, "PEER_URL_PRIVATE_NAME");
+    post(&deployment().network("beta").url.replace("http:", "https:"))
+        .refused(422, "PEER_URL_PRIVATE_NAME");
 }

@@ -3,7 +3,13 @@
 //! `api` is what a client can get wrong, `documents` what a host can publish, `answering` and
 //! `dialling` how a peer can cheat when it is dialled and when it dials, `session` what it can do
 //! once it is in.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod answering;
 mod api;

@@ -1,7 +1,9 @@
 //! What a peer can do once its handshake held.
 
 use entente_e2e::Socket;
-use entente_e2e::fake_peer::{Direction, FakeAgent, FakePeer, Item, Kind, Receipt, Responder, Session};
+use entente_e2e::fake_peer::{
+    Direction, FakeAgent, FakePeer, Item, Kind, Receipt, Responder, Session,
+};
 use entente_e2e::socket::Heard;
 use entente_e2e::wait::PATIENCE;
 use entente_lexicon::Did;
@@ -20,7 +22,12 @@ fn session(peer: &FakePeer) -> (Socket, Session) {
     (wire, session)
 }
 
-fn found_out(peer: &FakePeer, code: u16, name: &str, cheat: impl FnOnce(&mut Session) -> Vec<Vec<u8>>) {
+fn found_out(
+    peer: &FakePeer,
+    code: u16,
+    name: &str,
+    cheat: impl FnOnce(&mut Session) -> Vec<Vec<u8>>,
+) {
     let (mut wire, mut session) = session(peer);
     for bytes in cheat(&mut session) {
         wire.send_bytes(bytes);
@@ -48,16 +55,24 @@ fn a_session_frame_must_have_a_right_tag_and_a_rising_counter() {
     });
     found_out(&peer, 4420, "MALFORMED_FRAME", |_| vec![vec![1, 2, 3]]);
     found_out(&peer, 4436, "BAD_MAC", |_| vec![vec![0xaa; 500]]);
-    found_out(&peer, 4421, "OVERSIZE_FRAME", |_| vec![vec![0; 256 * 1024 + 1]]);
+    found_out(&peer, 4421, "OVERSIZE_FRAME", |_| {
+        vec![vec![0; 256 * 1024 + 1]]
+    });
     goes_on();
 }
 
 #[test]
 fn a_frame_with_a_right_tag_must_make_sense() {
     let peer = new_peer();
-    found_out(&peer, 4420, "MALFORMED_FRAME", |session| vec![session.write(Kind::Ping, 0, 0, b"short")]);
-    found_out(&peer, 4420, "MALFORMED_FRAME", |session| vec![session.write(Kind::Msg, 1, 1, b"no items")]);
-    found_out(&peer, 4420, "MALFORMED_FRAME", |session| vec![session.write(Kind::Ack, 1, 1, &[0; 20])]);
+    found_out(&peer, 4420, "MALFORMED_FRAME", |session| {
+        vec![session.write(Kind::Ping, 0, 0, b"short")]
+    });
+    found_out(&peer, 4420, "MALFORMED_FRAME", |session| {
+        vec![session.write(Kind::Msg, 1, 1, b"no items")]
+    });
+    found_out(&peer, 4420, "MALFORMED_FRAME", |session| {
+        vec![session.write(Kind::Ack, 1, 1, &[0; 20])]
+    });
     goes_on();
 }
 
@@ -103,28 +118,52 @@ fn a_poisonous_message_is_refused_alone_and_does_not_block_the_line() {
     let alice = deployment().agent("alice");
     let (mut wire, mut session) = session(&peer);
     let nobody = format!("did:cf:{}", "b".repeat(51) + "a");
-    let items = [nonsense(&agent, &alice.did, 1), nonsense(&agent, &nobody, 2), nonsense(&agent, &alice.did, 3)];
+    let items = [
+        nonsense(&agent, &alice.did, 1),
+        nonsense(&agent, &nobody, 2),
+        nonsense(&agent, &alice.did, 3),
+    ];
     wire.send_bytes(session.write(Kind::Msg, 7, 1, &Item::body(&items)));
     let known = peer.know(alpha());
     let mut refused = Vec::new();
     let mut from = 1;
     while from <= 3 {
-        let Heard::Bytes(bytes) = wire.hear(PATIENCE) else { panic!("an acknowledgement") };
+        let Heard::Bytes(bytes) = wire.hear(PATIENCE) else {
+            panic!("an acknowledgement")
+        };
         let ack = session.read(&bytes);
         if ack.kind != Kind::Ack {
             continue;
         }
         assert_eq!(ack.epoch, 7);
-        let settled: Vec<_> = (from..=ack.seq).map(|seq| [u8::try_from(seq).unwrap(); 16]).collect();
-        let receipt = Receipt::read(&ack, &known.key, &known.did, peer.identity.did.as_str(), &settled);
+        let settled: Vec<_> = (from..=ack.seq)
+            .map(|seq| [u8::try_from(seq).unwrap(); 16])
+            .collect();
+        let receipt = Receipt::read(
+            &ack,
+            &known.key,
+            &known.did,
+            peer.identity.did.as_str(),
+            &settled,
+        );
         for (seq, id, code) in receipt.rejects.into_iter().filter(|(seq, ..)| *seq >= from) {
             assert_eq!(id, [u8::try_from(seq).unwrap(); 16]);
             refused.push((seq, code));
         }
         from = ack.seq + 1;
     }
-    let codes: Vec<_> = refused.iter().map(|(seq, code)| (*seq, code.as_str())).collect();
-    assert_eq!(codes, [(1, "MESSAGE_MALFORMED"), (2, "UNKNOWN_AGENT"), (3, "MESSAGE_MALFORMED")]);
+    let codes: Vec<_> = refused
+        .iter()
+        .map(|(seq, code)| (*seq, code.as_str()))
+        .collect();
+    assert_eq!(
+        codes,
+        [
+            (1, "MESSAGE_MALFORMED"),
+            (2, "UNKNOWN_AGENT"),
+            (3, "MESSAGE_MALFORMED")
+        ]
+    );
     assert_eq!(alpha().peer(peer.identity.did.as_str())["state"], "up");
     goes_on();
 }
@@ -143,14 +182,21 @@ fn a_forged_receipt_is_not_believed() {
         }
     };
     let ids: Vec<_> = message.items().iter().map(|item| item.id).collect();
-    let receipt = Receipt { from: message.seq, at: 1_800_000_000_000, rejects: Vec::new() };
+    let receipt = Receipt {
+        from: message.seq,
+        at: 1_800_000_000_000,
+        rejects: Vec::new(),
+    };
     let upto = message.seq + ids.len() as u64 - 1;
     let stranger = agent.identity.signing.clone();
     let (own, theirs) = (peer.identity.did.as_str(), alpha().did.as_str());
     let body = receipt.body(&stranger, own, theirs, message.epoch, upto, &ids);
     wire.send_bytes(session.write(Kind::Ack, message.epoch, upto, &body));
     let (code, name) = wire.closed(PATIENCE);
-    assert!([(4442, "BAD_RECEIPT"), (4435, "BAD_SIGNATURE")].contains(&(code, name.as_str())), "{code} {name}");
+    assert!(
+        [(4442, "BAD_RECEIPT"), (4435, "BAD_SIGNATURE")].contains(&(code, name.as_str())),
+        "{code} {name}"
+    );
     assert_eq!(sender.status(&id)["status"], "accepted");
     goes_on();
 }

@@ -20,8 +20,14 @@ const FLAGS: [&str; 8] = [
     "--disable-sync",
     "--force-prefers-reduced-motion",
 ];
-const WIDE: Viewport = Viewport { width: 1280, height: 900 };
-const NARROW: Viewport = Viewport { width: 360, height: 800 };
+const WIDE: Viewport = Viewport {
+    width: 1280,
+    height: 900,
+};
+const NARROW: Viewport = Viewport {
+    width: 360,
+    height: 800,
+};
 
 pub(crate) struct Screen {
     pub(crate) page: Page,
@@ -34,10 +40,19 @@ pub(crate) struct Screen {
 impl Screen {
     /// Opens a page of a browser of its own.
     pub(crate) async fn open(url: &str) -> Self {
-        let playwright = Playwright::launch().await.expect("Playwright of node_modules starts");
+        let playwright = Playwright::launch()
+            .await
+            .expect("Playwright of node_modules starts");
         let flags = FLAGS.map(str::to_owned).to_vec();
-        let options = LaunchOptions::new().headless(true).executable_path(chromium()).args(flags);
-        let browser = playwright.chromium().launch_with_options(options).await.expect("Chromium starts");
+        let options = LaunchOptions::new()
+            .headless(true)
+            .executable_path(chromium())
+            .args(flags);
+        let browser = playwright
+            .chromium()
+            .launch_with_options(options)
+            .await
+            .expect("Chromium starts");
         let page = browser.new_page().await.expect("a page");
         page.set_viewport_size(WIDE).await.expect("a size");
         let frames = Arc::new(Mutex::new(Vec::new()));
@@ -45,7 +60,13 @@ impl Screen {
         let errors = Arc::new(Mutex::new(Vec::new()));
         record_errors(&page, Arc::clone(&errors)).await;
         page.goto(url, None).await.expect("the dashboard loads");
-        Self { page, browser, _playwright: playwright, frames, errors }
+        Self {
+            page,
+            browser,
+            _playwright: playwright,
+            frames,
+            errors,
+        }
     }
 
     pub(crate) async fn close(self) {
@@ -58,29 +79,51 @@ impl Screen {
 
     /// Waits until an element's attribute has this value.
     pub(crate) async fn shows(&self, id: &str, attribute: &str, value: &str) {
-        let found = expect(self.id(id)).with_timeout(PATIENCE).to_have_attribute(attribute, value).await;
+        let found = expect(self.id(id))
+            .with_timeout(PATIENCE)
+            .to_have_attribute(attribute, value)
+            .await;
         found.unwrap_or_else(|error| panic!("{id} never had {attribute}={value}: {error}"));
     }
 
     /// Enters an admin key.
     pub(crate) async fn enter(&self, key: &str) {
-        self.id("admin-key").fill(key, None).await.expect("the key's field");
-        self.id("admin-enter").click(None).await.expect("the key's button");
+        self.id("admin-key")
+            .fill(key, None)
+            .await
+            .expect("the key's field");
+        self.id("admin-enter")
+            .click(None)
+            .await
+            .expect("the key's button");
     }
 
     /// Chooses as whom to write and whose mail to read.
     pub(crate) async fn choose(&self, from: &str) {
         let field = self.id("compose-from");
-        expect(field.locator(&format!("option[value={from}]"))).with_timeout(PATIENCE).to_have_count(1).await.unwrap();
+        expect(field.locator(&format!("option[value={from}]")))
+            .with_timeout(PATIENCE)
+            .to_have_count(1)
+            .await
+            .unwrap();
         field.select_option(from, None).await.expect("the sender");
     }
 
     /// Sends a message from the compose box.
     pub(crate) async fn write(&self, from: &str, to: &str, text: &str) {
         self.choose(from).await;
-        self.id("compose-to").fill(to, None).await.expect("the recipient");
-        self.id("compose-text").fill(text, None).await.expect("the text");
-        self.id("compose-send").click(None).await.expect("the button");
+        self.id("compose-to")
+            .fill(to, None)
+            .await
+            .expect("the recipient");
+        self.id("compose-text")
+            .fill(text, None)
+            .await
+            .expect("the text");
+        self.id("compose-send")
+            .click(None)
+            .await
+            .expect("the button");
     }
 
     /// Everything the page says, in the document and in its attributes.
@@ -90,13 +133,20 @@ impl Screen {
 
     /// Every frame that came over any socket.
     pub(crate) fn frames(&self) -> Vec<String> {
-        self.frames.lock().unwrap().iter().map(|(_, frame)| frame.clone()).collect()
+        self.frames
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(_, frame)| frame.clone())
+            .collect()
     }
 
     /// Every frame that came over the firehose.
     pub(crate) fn firehose_frames(&self) -> Vec<String> {
         let frames = self.frames.lock().unwrap();
-        let firehose = frames.iter().filter(|(url, _)| url.contains("/relay/firehose"));
+        let firehose = frames
+            .iter()
+            .filter(|(url, _)| url.contains("/relay/firehose"));
         firehose.map(|(_, frame)| frame.clone()).collect()
     }
 
@@ -106,11 +156,16 @@ impl Screen {
     }
 
     pub(crate) async fn photograph(&self, name: &str) {
-        let Some(folder) = std::env::var_os("ENTENTE_SCREENSHOTS").map(PathBuf::from) else { return };
+        let Some(folder) = std::env::var_os("ENTENTE_SCREENSHOTS").map(PathBuf::from) else {
+            return;
+        };
         std::fs::create_dir_all(&folder).expect("the folder for screenshots");
         let options = ScreenshotOptions::builder().full_page(true).build();
         let path = folder.join(format!("{name}.png"));
-        self.page.screenshot_to_file(&path, options).await.expect("a screenshot");
+        self.page
+            .screenshot_to_file(&path, options)
+            .await
+            .expect("a screenshot");
     }
 
     /// As on a phone. Nothing may be wider than the screen.
@@ -118,10 +173,16 @@ impl Screen {
         self.page.set_viewport_size(NARROW).await.expect("a size");
         let overflow: i64 = self
             .page
-            .evaluate("() => document.documentElement.scrollWidth - window.innerWidth", None::<&()>)
+            .evaluate(
+                "() => document.documentElement.scrollWidth - window.innerWidth",
+                None::<&()>,
+            )
             .await
             .expect("the page's width");
-        assert!(overflow <= 0, "the page is {overflow} px wider than a phone");
+        assert!(
+            overflow <= 0,
+            "the page is {overflow} px wider than a phone"
+        );
         self.photograph(name).await;
         self.page.set_viewport_size(WIDE).await.expect("a size");
     }
@@ -139,7 +200,9 @@ async fn record_frames(page: &Page, frames: Arc<Mutex<Vec<(String, String)>>>) {
             socket.on_frame_received(on_frame).await
         }
     };
-    page.on_websocket(on_socket).await.expect("sockets are watched");
+    page.on_websocket(on_socket)
+        .await
+        .expect("sockets are watched");
 }
 
 async fn record_errors(page: &Page, errors: Arc<Mutex<Vec<String>>>) {
@@ -152,16 +215,28 @@ async fn record_errors(page: &Page, errors: Arc<Mutex<Vec<String>>>) {
             Ok(())
         }
     };
-    page.on_console(on_console).await.expect("the console is watched");
+    page.on_console(on_console)
+        .await
+        .expect("the console is watched");
 }
 
 fn chromium() -> String {
     if let Ok(path) = std::env::var("CHROME_PATH") {
         return path;
     }
-    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-    let folders: Vec<_> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
-    let found = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    let names = [
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "google-chrome-stable",
+    ];
+    let folders: Vec<_> =
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
+    let found = names
+        .iter()
+        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
     let path = found.into_iter().find(|path| path.is_file());
-    path.expect("a Chromium; set CHROME_PATH").to_string_lossy().into_owned()
+    path.expect("a Chromium; set CHROME_PATH")
+        .to_string_lossy()
+        .into_owned()
 }
