@@ -58,6 +58,16 @@ pub(crate) fn wants_no_motion() -> bool {
         .is_some_and(|query| query.matches())
 }
 
+/// Moves the focus to the element with this id.
+pub(crate) fn focus(id: &str) {
+    let element = document()
+        .get_element_by_id(id)
+        .and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok());
+    if let Some(element) = element {
+        let _ = element.focus();
+    }
+}
+
 /// Waits.
 pub(crate) async fn sleep(millis: u64) {
     let (done, waiting) = oneshot::channel();

@@ -221,10 +221,7 @@ pub(crate) fn PeerNode(graph: Graph, host: String) -> impl IntoView {
         format!("A peer: {state}. Press to show only its events.")
     };
     // Above the hub the words stand above the node, so that the edge does not run through them.
-    let above = move || {
-        let hub = graph.places.with(|places| places.hub);
-        place.get().y < hub.y - 40.0 && (place.get().x - hub.x).abs() < 60.0
-    };
+    let above = move || place.get().y < graph.places.with(|places| places.hub.y) - 20.0;
     let (clicked, keyed) = (host.clone(), host.clone());
     view! {
         <g class="peer" class:hot=hot class:chosen=chosen.clone() data-testid="peer-node" data-host=host.clone()

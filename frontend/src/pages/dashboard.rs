@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use crate::browser::focus;
 use crate::components::{
     AgentList, Compose, ConversationPanel, Feed, Header, HealthPanel, ObserverNotice, PeersPanel,
     Topology,
@@ -9,14 +10,32 @@ use crate::components::{
 use crate::mail::Mail;
 use crate::store::use_store;
 
+const MAIN_ID: &str = "main";
+
 /// Lays out the panels for whoever is watching.
 #[component]
 pub(crate) fn Dashboard() -> impl IntoView {
     let store = use_store();
+    Effect::new(move |_| {
+        let name = store
+            .network
+            .with(|network| network.as_ref().map(|n| n.name.clone()));
+        if let Some(name) = name {
+            document().set_title(&format!("{name} · Entente"));
+        }
+    });
+    // The field that had the focus goes when the key is taken.
+    Effect::new(move |before: Option<bool>| {
+        let admin = store.admin.get();
+        if before.is_some_and(|before| before != admin) {
+            focus(MAIN_ID);
+        }
+        admin
+    });
     view! {
         <a class="skip" href="#main">"Skip to the panels"</a>
         <Header/>
-        <main id="main" class="page" class:is-admin=move || store.admin.get()>
+        <main id=MAIN_ID class="page" tabindex="-1" class:is-admin=move || store.admin.get()>
             <Show when=move || !store.admin.get()>
                 <ObserverNotice/>
             </Show>
