@@ -1,8 +1,8 @@
 //! Bad input: every refusal has its own code, and what was refused changes nothing.
 //!
 //! `api` is what a client can get wrong, `documents` what a host can publish, `answering` and
-//! `dialling` how a peer can cheat when it is dialled and when it dials, `session` what it can do
-//! once it is in.
+//! `dialling` how a peer can cheat when it is dialled and when it dials, `session` and
+//! `mail` what it can do once it is in.
 #![allow(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -15,6 +15,7 @@ mod answering;
 mod api;
 mod dialling;
 mod documents;
+mod mail;
 mod session;
 
 use std::sync::OnceLock;

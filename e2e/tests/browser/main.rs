@@ -154,7 +154,7 @@ async fn the_main_job_is_done_by_hand() {
     near.shows("viewer", "data-viewer", "admin").await;
 
     // The federation and the agents, by name.
-    let peer = near.page.locator(&format!(
+    let peer = near.page.locator(format!(
         "[data-testid=peer-node][data-host='{}']",
         beta.host
     ));
@@ -166,7 +166,7 @@ async fn the_main_job_is_done_by_hand() {
     for name in ["alice", "bob", "charlie"] {
         let row = near
             .page
-            .locator(&format!("[data-testid=agent-row][data-agent={name}]"));
+            .locator(format!("[data-testid=agent-row][data-agent={name}]"));
         expect(row)
             .with_timeout(PATIENCE)
             .to_be_visible()

@@ -101,7 +101,7 @@ impl Screen {
     /// Chooses as whom to write and whose mail to read.
     pub(crate) async fn choose(&self, from: &str) {
         let field = self.id("compose-from");
-        expect(field.locator(&format!("option[value={from}]")))
+        expect(field.locator(format!("option[value={from}]")))
             .with_timeout(PATIENCE)
             .to_have_count(1)
             .await
@@ -160,6 +160,11 @@ impl Screen {
             return;
         };
         std::fs::create_dir_all(&folder).expect("the folder for screenshots");
+        // From the top: a full page shows a sticky header where the page was scrolled to.
+        self.page
+            .evaluate_expression("scrollTo(0, 0)")
+            .await
+            .expect("the page scrolls");
         let options = ScreenshotOptions::builder().full_page(true).build();
         let path = folder.join(format!("{name}.png"));
         self.page
