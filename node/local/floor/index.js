@@ -102,6 +102,7 @@ async function call(namespace, name, path, list) {
 
 export class FloorAgent extends DurableObject {
   #flow;
+  #size;
 
   constructor(ctx, env) {
     super(ctx, env);
@@ -124,12 +125,16 @@ export class FloorAgent extends DurableObject {
   }
 
   webSocketMessage(socket, text) {
-    const { mode, size } = socket.deserializeAttachment();
-    this.#flow ??= new Flow(mode, (list) => {
-      this.store.commit(list);
-      return call(this.env.LINK, `out:${mode}:${size}`, `${mode}/${size}/handoff`, list);
-    });
-    return this.#flow.push([wrap(text, Number(size))]);
+    // An object serves one mode and one size.
+    if (!this.#flow) {
+      const { mode, size } = socket.deserializeAttachment();
+      this.#size = Number(size);
+      this.#flow = new Flow(mode, (list) => {
+        this.store.commit(list);
+        return call(this.env.LINK, `out:${mode}:${size}`, `${mode}/${size}/handoff`, list);
+      });
+    }
+    return this.#flow.push([wrap(text, this.#size)]);
   }
 
   webSocketClose() {}
