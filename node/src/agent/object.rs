@@ -15,6 +15,7 @@ use worker::{
 use crate::agent::core::Core;
 use crate::agent::read::Page;
 use crate::agent::wire;
+use crate::drill;
 use crate::error::{ApiError, answer};
 use crate::internal;
 use crate::routes::body;
@@ -33,6 +34,9 @@ impl DurableObject for Agent {
     }
 
     async fn fetch(&self, request: Request) -> worker::Result<Response> {
+        if let Some(drilled) = drill::here(&request, &self.core.env).await {
+            return drilled;
+        }
         let id = internal::request_id(&request);
         answer(self.core.route(request).await, &id)
     }

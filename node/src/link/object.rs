@@ -16,6 +16,7 @@ use worker::{
 };
 
 use crate::agent::wire::{self, Handoff, HandoffReply};
+use crate::drill;
 use crate::error::{ApiError, answer};
 use crate::internal;
 use crate::link::driver::{Driver, not_peered};
@@ -39,6 +40,9 @@ impl DurableObject for Link {
     }
 
     async fn fetch(&self, request: Request) -> worker::Result<Response> {
+        if let Some(drilled) = drill::here(&request, &self.driver.env).await {
+            return drilled;
+        }
         let id = internal::request_id(&request);
         answer(self.driver.route(request).await, &id)
     }

@@ -14,6 +14,7 @@ use worker::{
     WebSocketIncomingMessage, WebSocketRequestResponsePair, console_error, durable_object,
 };
 
+use crate::drill;
 use crate::error::{ApiError, answer};
 use crate::internal::{new_request_id, now, request_id};
 use crate::lifecycle::{self, INTERRUPTED_MS};
@@ -43,6 +44,9 @@ impl DurableObject for Relay {
     }
 
     async fn fetch(&self, request: Request) -> worker::Result<Response> {
+        if let Some(drilled) = drill::here(&request, &self.core.env).await {
+            return drilled;
+        }
         let id = request_id(&request);
         answer(self.core.handle(request).await, &id)
     }

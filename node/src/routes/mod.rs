@@ -14,8 +14,9 @@ mod reply;
 
 use worker::{Env, Request, Response};
 
-use crate::auth::gate::admit;
+use crate::auth::gate::{Caller, admit};
 use crate::auth::table::{Access, Entry, Found, Route, look_up};
+use crate::drill;
 use crate::error::{ApiError, answer};
 use crate::internal::new_request_id;
 use call::Call;
@@ -60,6 +61,9 @@ async fn dispatch(
     };
     let name = parameters.first().map(String::as_str);
     let caller = admit(&request, &env, entry.access, name).await?;
+    if let (Caller::Admin, Some(wish)) = (&caller, drill::asked(&request, &env)) {
+        return drill::run(&env, &wish, id).await;
+    }
     let call = Call {
         request,
         env,
