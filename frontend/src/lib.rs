@@ -16,7 +16,7 @@
 //!
 //! | where | ids |
 //! |---|---|
-//! | header | `network-name`, `connection` (`data-state`: `connecting`, `connected`, `reconnecting`, `offline`), `connection-retry`, `viewer` (`data-viewer`: `observer`, `admin`), `admin-leave` |
+//! | header | `network-name`, `connection` (`data-state`: `connecting`, `connected`, `reconnecting`, `offline`), `connection-retry`, `viewer` (`data-viewer`: `observer`, `admin`), `admin-leave`, `network-problem` |
 //! | observers | `observer-notice`, `admin-key`, `admin-enter`, `admin-error` |
 //! | health | `health-agents`, `health-rate`, `health-latency`, `health-refused` |
 //! | graph | `topology`, `hub-node`, `agent-node` (`data-agent`), `peer-node` and `peer-edge` (`data-host`, `data-state`, `data-level`), `topology-empty` |

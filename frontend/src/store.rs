@@ -50,6 +50,8 @@ pub(crate) struct Store {
     pub(crate) peers_changed: RwSignal<u64>,
     /// How often events were missed.
     pub(crate) gaps: RwSignal<u32>,
+    /// What the network says is wrong with it, by code.
+    pub(crate) problems: RwSignal<Vec<String>>,
     /// Whether the admin's key was taken.
     pub(crate) admin: RwSignal<bool>,
     /// Why the admin's view ended or was not given.
@@ -82,6 +84,7 @@ impl Store {
             frame: RwSignal::new(0),
             peers_changed: RwSignal::new(0),
             gaps: RwSignal::new(0),
+            problems: RwSignal::new(Vec::new()),
             admin: RwSignal::new(false),
             gate_error: RwSignal::new(None),
             announcement: RwSignal::new(String::new()),
@@ -182,10 +185,18 @@ impl Store {
         self.shown.with_value(|fresh| read(fresh))
     }
 
+    /// Shows what is wrong with the network.
+    pub(crate) fn set_problems(self, problems: Vec<String>) {
+        set_changed(self.problems, problems);
+    }
+
     /// Shows how the socket stands.
     pub(crate) fn set_phase(self, phase: Phase) {
         if self.phase.get_untracked() != phase {
             self.phase.set(phase);
+            if phase == Phase::Connected {
+                self.set_problems(Vec::new());
+            }
             self.announcement.set(format!("{}.", phase.label()));
         }
     }

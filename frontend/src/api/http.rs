@@ -1,7 +1,7 @@
 //! Requests to the network this page came from.
 
 use entente_lexicon::api::{
-    Accepted, AddPeer, ChangePeer, Inbox, MessageList, MessageStatus, PeerList, PeerView,
+    Accepted, AddPeer, ChangePeer, Health, Inbox, MessageList, MessageStatus, PeerList, PeerView,
     SendMessage, Ticket,
 };
 use gloo_net::http::{Method, RequestBuilder, Response};
@@ -15,6 +15,20 @@ const TIMEOUT_MS: u32 = 20_000;
 /// Messages asked for at once; the most the API gives.
 pub(crate) const PAGE: usize = 200;
 const PEERS: &str = "/admin/federation/peers";
+
+/// Asks how the network is. This needs no key.
+pub(crate) async fn health() -> Result<Health, Failure> {
+    let signal = AbortSignal::timeout_with_u32(TIMEOUT_MS);
+    let request = RequestBuilder::new("/health").abort_signal(Some(&signal));
+    // A network that is not well says so with a status of its own.
+    let Ok(answer) = request.send().await else {
+        return Err(Failure::no_answer());
+    };
+    answer
+        .json()
+        .await
+        .map_err(|error| Failure::bad_answer(&error.to_string()))
+}
 
 /// Asks for a pass to the admin's view of the firehose. This is also how a key is tried.
 pub(crate) async fn ticket(key: &str) -> Result<Ticket, Failure> {

@@ -46,6 +46,9 @@ async fn run(store: Store, mut ticket: Option<String>) {
             failures.saturating_add(1)
         };
         store.set_phase(Phase::after(failures, browser::is_online()));
+        if let Ok(health) = http::health().await {
+            store.set_problems(health.problems);
+        }
         store
             .pause_or_wake(delay_ms(failures, js_sys::Math::random()))
             .await;

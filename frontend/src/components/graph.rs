@@ -222,9 +222,11 @@ pub(crate) fn PeerNode(graph: Graph, host: String) -> impl IntoView {
     };
     // Above the hub the words stand above the node, so that the edge does not run through them.
     let above = move || place.get().y < graph.places.with(|places| places.hub.y) - 20.0;
-    let (clicked, keyed) = (host.clone(), host.clone());
+    let room = move || graph.picture.with(|picture| picture.host_chars);
+    let (clicked, keyed, shown) = (host.clone(), host.clone(), host.clone());
+    let name = move || clip(&shown, if room() == 0 { MAX_HOST_CHARS } else { room() });
     view! {
-        <g class="peer" class:hot=hot class:chosen=chosen.clone() data-testid="peer-node" data-host=host.clone()
+        <g class="peer" class:terse=move || room() == 0 class:hot=hot class:chosen=chosen.clone() data-testid="peer-node" data-host=host.clone()
             data-state=move || state_name(peer.with(|peer| peer.state))
             data-level=move || peer.with(|peer| peer.trust_level.as_str())
             role="button" tabindex="0" style:transform=move || translate(place.get())
@@ -234,7 +236,7 @@ pub(crate) fn PeerNode(graph: Graph, host: String) -> impl IntoView {
             <circle class="dot" r=PEER_RADIUS/>
             <path class="glyph" d="M-7 0H7M0-7C-4.5-3-4.5 3 0 7 4.5 3 4.5-3 0-7"/>
             <circle class="glyph" r="7"/>
-            <text y=move || if above() { "-37" } else { "30" }>{clip(&host, MAX_HOST_CHARS)}</text>
+            <text y=move || if above() { "-37" } else { "30" }>{name}</text>
             " "
             <text class="sub" y=move || if above() { "-23" } else { "44" }>{words}</text>
         </g>

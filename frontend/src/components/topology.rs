@@ -1,5 +1,6 @@
 //! The federation: this network in the middle, its agents around it, its peers beyond.
 
+use entente_lexicon::api::{AgentPresence, LinkState, PublicPeer};
 use leptos::html::Div;
 use leptos::prelude::*;
 
@@ -9,6 +10,7 @@ use crate::components::pulses::Pulses;
 use crate::store::use_store;
 use crate::view::flow::Places;
 use crate::view::format::plural;
+use crate::view::peer::{state_icon, state_name};
 use crate::view::topology::{Layout, MAX_AGENTS, layout, wanted_height};
 
 /// What the parts of the graph share.
@@ -22,30 +24,28 @@ pub(crate) struct Graph {
     pub(crate) hot: RwSignal<Vec<String>>,
 }
 
-/// The panel with the graph.
-#[component]
-pub(crate) fn Topology() -> impl IntoView {
+/// Who is drawn, and where.
+struct Arrangement {
+    hosts: Memo<Vec<String>>,
+    drawn: Memo<Vec<String>>,
+    graph: Graph,
+}
+
+/// Places peers in the order of their hosts and agents in the order of their names.
+fn arrange(width: ReadSignal<f64>) -> Arrangement {
     let store = use_store();
-    let stage = NodeRef::<Div>::new();
-    let width = follow_width(stage);
     let hosts = Memo::new(move |_| {
+        let host = |peer: &PublicPeer| peer.host.clone();
         store
             .peers
-            .with(|peers| peers.iter().map(|p| p.host.clone()).collect::<Vec<_>>())
+            .with(|peers| peers.iter().map(host).collect::<Vec<_>>())
     });
     let ids = Memo::new(move |_| {
-        let mut keyed: Vec<(Option<String>, String)> = store.agents.with(|agents| {
-            agents
-                .iter()
-                .map(|a| (a.name.clone(), a.id.clone()))
-                .collect()
-        });
+        let key = |agent: &AgentPresence| (agent.name.clone(), agent.id.clone());
+        let mut keyed: Vec<_> = store.agents.with(|agents| agents.iter().map(key).collect());
         keyed.sort();
-        keyed
-            .into_iter()
-            .map(|(_, id)| id)
-            .take(MAX_AGENTS)
-            .collect::<Vec<_>>()
+        let ids = keyed.into_iter().map(|(_, id)| id).take(MAX_AGENTS);
+        ids.collect::<Vec<_>>()
     });
     let picture = Memo::new(move |_| {
         let (width, peers) = (width.get().max(280.0), hosts.with(Vec::len));
@@ -56,17 +56,50 @@ pub(crate) fn Topology() -> impl IntoView {
             peers,
         )
     });
+    // Where it is narrow there is room for fewer.
+    let drawn = Memo::new(move |_| {
+        let room = picture.with(|picture| picture.agents.len());
+        ids.with(|ids| ids.iter().take(room).cloned().collect::<Vec<_>>())
+    });
     let places = Memo::new(move |_| {
         picture.with(|picture| ids.with(|ids| hosts.with(|hosts| Places::new(picture, ids, hosts))))
     });
-    let graph = Graph {
-        picture,
-        places,
-        hot: RwSignal::new(Vec::new()),
-    };
+    let hot = RwSignal::new(Vec::new());
+    Arrangement {
+        hosts,
+        drawn,
+        graph: Graph {
+            picture,
+            places,
+            hot,
+        },
+    }
+}
+
+/// The panel with the graph.
+#[component]
+pub(crate) fn Topology() -> impl IntoView {
+    let store = use_store();
+    let stage = NodeRef::<Div>::new();
+    let width = follow_width(stage);
+    let Arrangement {
+        hosts,
+        drawn,
+        graph,
+    } = arrange(width);
     let counts = move || {
         let (peers, agents) = (hosts.with(Vec::len), store.agents.with(Vec::len));
-        format!("{}, {}", plural(peers, "peer"), plural(agents, "agent"))
+        let shown = drawn.with(Vec::len);
+        let part = if shown < agents {
+            format!(" ({shown} drawn)")
+        } else {
+            String::new()
+        };
+        format!(
+            "{}, {}{part}",
+            plural(peers, "peer"),
+            plural(agents, "agent")
+        )
     };
     view! {
         <section class="panel topology" aria-labelledby="topology-title">
@@ -76,7 +109,7 @@ pub(crate) fn Topology() -> impl IntoView {
             </div>
             <div class="stage" node_ref=stage>
                 <Show when=move || { width.get() > 0.0 }>
-                    <Picture graph ids hosts/>
+                    <Picture graph ids=drawn hosts/>
                 </Show>
                 <Show when=move || store.network.with(Option::is_some) && hosts.with(Vec::is_empty)>
                     <p class="stage-note" data-testid="topology-empty">
@@ -119,8 +152,7 @@ fn Legend() -> impl IntoView {
             </li>
         }
     };
-    let badge = |state: entente_lexicon::api::LinkState| {
-        use crate::view::peer::{state_icon, state_name};
+    let badge = |state: LinkState| {
         view! {
             <li>
                 <svg viewBox="-8 -8 16 16" width="16" height="16" aria-hidden="true" focusable="false">
@@ -133,7 +165,6 @@ fn Legend() -> impl IntoView {
             </li>
         }
     };
-    use entente_lexicon::api::LinkState;
     view! {
         <div class="legend">
             <div class="legend-group">

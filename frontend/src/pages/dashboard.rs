@@ -9,6 +9,7 @@ use crate::components::{
 };
 use crate::mail::Mail;
 use crate::store::use_store;
+use crate::view::codes::remedy;
 
 const MAIN_ID: &str = "main";
 
@@ -36,6 +37,7 @@ pub(crate) fn Dashboard() -> impl IntoView {
         <a class="skip" href="#main">"Skip to the panels"</a>
         <Header/>
         <main id=MAIN_ID class="page" tabindex="-1" class:is-admin=move || store.admin.get()>
+            <Unwell/>
             <Show when=move || !store.admin.get()>
                 <ObserverNotice/>
             </Show>
@@ -49,6 +51,24 @@ pub(crate) fn Dashboard() -> impl IntoView {
             <PeersPanel/>
         </main>
         <p class="sr-only" role="status" aria-live="polite">{move || store.announcement.get()}</p>
+    }
+}
+
+/// Says what is wrong with the network, where it says so itself.
+#[component]
+fn Unwell() -> impl IntoView {
+    let store = use_store();
+    let line = |problem: String| {
+        let remedy = remedy(&problem);
+        view! { <li><code>{problem}</code>" " {remedy}</li> }
+    };
+    view! {
+        <Show when=move || !store.problems.with(Vec::is_empty)>
+            <section class="panel unwell" role="alert" data-testid="network-problem">
+                <h2>"This network is not in order"</h2>
+                <ul>{move || store.problems.get().into_iter().map(line).collect_view()}</ul>
+            </section>
+        </Show>
     }
 }
 

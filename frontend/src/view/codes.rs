@@ -6,33 +6,59 @@ pub fn explain(code: &str) -> Option<&'static str> {
     let text = match code {
         "AGENT_DELETED" => "The recipient was deleted on its network.",
         "BAD_SIGNATURE" | "BAD_MAC" | "BAD_RECEIPT" => {
-            "A signature did not hold. Compare the peer's fingerprint with its admin before trusting it again."
+            "A signature did not hold. Compare fingerprints with the peer's admin before trusting it again."
         }
         "CONTENT_TOO_LARGE" | "TOO_LARGE" | "BODY_TOO_LARGE" => {
-            "The message is too large to carry. Send a shorter one, or a reference."
+            "It is too large to carry. Send a shorter one, or a reference."
         }
         "EXPIRED" => "It was not delivered before the time its sender set.",
-        "HANDSHAKE_TIMEOUT" | "PEER_SILENT" => "The peer stopped answering. We keep dialling.",
+        "HANDSHAKE_TIMEOUT" | "PEER_SILENT" | "PEER_TIMEOUT" => {
+            "The peer stopped answering. We keep dialling."
+        }
+        "ID_REUSED" => "Its id was used for another message before.",
+        "KEY_EXPIRED" | "UNDECRYPTABLE" => {
+            "It was sealed to a key that is not in use. Send it anew."
+        }
         "LINK_CLOSED" | "PEER_REMOVED" => {
             "The peer was removed, and what waited for it is refused."
         }
+        "NETWORK_PRIVATE" => "That network is private: it has no links.",
         "NOT_ALLOWED" => {
             "One of the two networks does not list this agent for the other. Add it to the peer's allowed agents, on both sides."
         }
-        "NOT_OFFERED" | "WRONG_PEER" | "OWN_DID" => {
-            "The other end is not who it should be. Check the peer's address."
-        }
         "NOT_PEERED" => "The two networks are not peers. Add the other network as a peer first.",
-        "OUTBOX_FULL" => "Too much is already waiting for that peer. Try again when it answers.",
+        "OUTBOX_FULL" => "Too much is already waiting. Try again when the peer answers.",
+        "OWN_DID" | "PEER_DID_MISMATCH" | "WRONG_PEER" => {
+            "The other end is not who it should be. Check the peer's address and fingerprint."
+        }
+        "PEERING_REQUIRED" => "That network does not know this one yet. Ask its admin to add it.",
         "PEER_UNREACHABLE" => "The peer does not answer. We keep dialling.",
         "POLICY_PRIVATE" => "One of the two networks holds the other at private: nothing passes.",
+        "RATE_LIMITED" => "The peer asks for patience. We try again later.",
         "UNKNOWN_AGENT" => "No agent of that name lives there.",
+        "UNKNOWN_SENDER" | "WRONG_SENDER" => "The recipient could not verify who sent it.",
         "VERIFIED_UNAVAILABLE" => {
             "The level verified needs mutual attestation, which is not available yet."
         }
+        "WRONG_NETWORK" | "WRONG_RECIPIENT" => "It was sealed for somebody else.",
         _ => return None,
     };
     Some(text)
+}
+
+/// Says what an admin does about a problem that `GET /health` names.
+#[must_use]
+pub fn remedy(problem: &str) -> &'static str {
+    match problem {
+        "ADMIN_KEY_MISSING" => "Set the secret ADMIN_API_KEY.",
+        "HOST_CHANGED" => "Set NETWORK_HOST back to what it was.",
+        "IDENTITY_LOST" => "Restore the storage that holds the network's keys.",
+        "MASTER_KEY_MISSING" => "Set the secret ENCRYPTION_MASTER_KEY.",
+        "MASTER_KEY_WRONG" => "Set the ENCRYPTION_MASTER_KEY the network was made with.",
+        "NOT_INITIALISED" => "Call POST /admin/init once.",
+        "NOT_MIGRATED" => "Apply the migrations.",
+        _ => "Look in the network's log.",
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,11 @@ use std::f64::consts::{PI, TAU};
 
 /// Agents drawn at most; the list beside the graph has the rest.
 pub const MAX_AGENTS: usize = 48;
+/// Agents drawn at most where it is narrow.
+const MAX_AGENTS_NARROW: usize = 18;
+/// The longest host that has room beside others, by how many peers there are.
+const HOST_CHARS: usize = 24;
+const HOST_CHARS_NARROW: usize = 15;
 /// Above this number agents lose their labels, which show again on focus and hover.
 const MAX_LABELLED: usize = 16;
 /// Above this number agents stand in two rings.
@@ -59,6 +64,8 @@ pub struct Layout {
     pub peers: Vec<Point>,
     /// Where the badges of the edges to the peers sit.
     pub badges: Vec<Point>,
+    /// How many characters of a host there is room for; 0 where hosts show only when pointed at.
+    pub host_chars: usize,
     /// Whether agents show their labels without being pointed at.
     pub labelled: bool,
 }
@@ -97,7 +104,13 @@ pub fn layout(width: f64, height: f64, agents: usize, peers: usize) -> Layout {
     } else {
         (rx * 0.98, (ry * 0.5).min(110.0))
     };
-    let shown = agents.min(MAX_AGENTS);
+    let shown = agents.min(if wide { MAX_AGENTS } else { MAX_AGENTS_NARROW });
+    let host_chars = match peers.len() {
+        0..=2 => HOST_CHARS,
+        _ if wide => HOST_CHARS,
+        3..=4 => HOST_CHARS_NARROW,
+        5.. => 0,
+    };
     let agents = agent_angles(shown, &angles)
         .into_iter()
         .enumerate()
@@ -121,6 +134,7 @@ pub fn layout(width: f64, height: f64, agents: usize, peers: usize) -> Layout {
             .map(|peer| hub.toward(*peer, BADGE_AT))
             .collect(),
         peers,
+        host_chars,
         labelled: shown <= MAX_LABELLED,
     }
 }
@@ -226,7 +240,8 @@ mod tests {
         fn everyone_has_a_place_inside_and_apart(width in 320.0..1600.0f64, agents in 0usize..80, peers in 0usize..12) {
             let height = wanted_height(width, peers);
             let picture = layout(width, height, agents, peers);
-            prop_assert_eq!(picture.agents.len(), agents.min(MAX_AGENTS));
+            prop_assert!(picture.agents.len() == agents || picture.agents.len() >= MAX_AGENTS_NARROW);
+            prop_assert!(picture.agents.len() <= MAX_AGENTS);
             prop_assert_eq!(picture.peers.len(), peers);
             for point in picture.agents.iter().chain(&picture.peers) {
                 prop_assert!(point.x > 20.0 && point.x < width - 20.0, "{:?}", point);
