@@ -6,6 +6,7 @@ use serde_json::Value;
 use ureq::http::{HeaderMap, Request};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
+const EXCERPT_CHARS: usize = 800;
 const JSON: &str = "application/json";
 
 /// Speaks to one network, as the admin, as an agent or as nobody.
@@ -161,6 +162,12 @@ impl Reply {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    /// Returns as much of the body as a person wants to read.
+    #[must_use]
+    pub fn excerpt(&self) -> String {
+        self.text().chars().take(EXCERPT_CHARS).collect()
+    }
+
     /// Returns the body as JSON.
     ///
     /// # Panics
@@ -168,7 +175,7 @@ impl Reply {
     #[must_use]
     pub fn value(&self) -> Value {
         serde_json::from_slice(&self.body)
-            .unwrap_or_else(|error| panic!("{}: {error} in {}", self.asked, self.text()))
+            .unwrap_or_else(|error| panic!("{}: {error} in {}", self.asked, self.excerpt()))
     }
 
     /// Checks the status and returns the body as JSON.
@@ -182,7 +189,7 @@ impl Reply {
             status,
             "{} answered {}",
             self.asked,
-            self.text()
+            self.excerpt()
         );
         self.value()
     }
@@ -193,7 +200,7 @@ impl Reply {
     /// # Panics
     /// If it is anything else.
     pub fn refused(&self, status: u16, code: &str) {
-        let found = self.text();
+        let found = self.excerpt();
         assert_eq!(self.status, status, "{} answered {found}", self.asked);
         let error = &self.value()["error"];
         assert_eq!(error["code"], code, "{} answered {found}", self.asked);

@@ -86,6 +86,29 @@ impl Screen {
         found.unwrap_or_else(|error| panic!("{id} never had {attribute}={value}: {error}"));
     }
 
+    /// Waits until the first element that fits is visible, and returns it.
+    pub(crate) async fn sees(&self, selector: &str) -> Locator {
+        let found = self.page.locator(selector).first();
+        let visible = expect(found.clone())
+            .with_timeout(PATIENCE)
+            .to_be_visible()
+            .await;
+        visible.unwrap_or_else(|error| panic!("{selector} never showed: {error}"));
+        found
+    }
+
+    /// Waits until the chosen agent's inbox shows a message with this text, and returns it.
+    pub(crate) async fn sees_letter(&self, text: &str) -> Locator {
+        self.sees(&format!("[data-testid=inbox-message]:has-text(\"{text}\")"))
+            .await
+    }
+
+    /// There is no such element.
+    pub(crate) async fn lacks(&self, id: &str) {
+        let none = expect(self.id(id)).to_have_count(0).await;
+        none.unwrap_or_else(|error| panic!("{id} is there: {error}"));
+    }
+
     /// Enters an admin key.
     pub(crate) async fn enter(&self, key: &str) {
         self.id("admin-key")
