@@ -46,7 +46,6 @@ impl DurableObject for Agent {
         if let Err(error) = self.core.wake() {
             console_error!("the agent could not start: {error}");
         }
-        self.core.alarm.set(None);
         self.core.retry_outbox();
         Response::empty()
     }

@@ -7,13 +7,14 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::time::Duration;
 
 use entente_lexicon::api::{NewEvent, ReceiptView};
 use entente_lexicon::{Did, MessageId, ReceiptStatus, Timestamp};
 use futures::channel::oneshot;
 use serde_bytes::ByteBuf;
 use wasm_bindgen_futures::spawn_local;
-use worker::{Delay, console_warn};
+use worker::console_warn;
 
 use crate::agent::contacts::Route;
 use crate::agent::core::{Core, address};
@@ -29,6 +30,9 @@ const MAX_BATCH_ITEMS: usize = 256;
 const MAX_BATCH_BYTES: usize = 512 * 1024;
 /// Bytes that may wait in memory and in SQLite; beyond them a send is refused.
 const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
+/// While anything waits, an alarm is due at most so far ahead: whatever happens to this object,
+/// it wakes again and goes on.
+const WATCH_MS: u64 = 10_000;
 /// Between two attempts to reach a destination of our own network.
 const RETRY_MS: u64 = 1_000;
 
@@ -119,6 +123,7 @@ impl Core {
             .get()
             .saturating_add(departure.bytes.len());
         self.outbox.waiting_bytes.set(bytes);
+        self.wake_in(WATCH_MS);
         let mut queues = self.outbox.queues.borrow_mut();
         let queue = queues.entry(destination.clone()).or_default();
         queue.waiting.push_back(departure);
@@ -152,6 +157,10 @@ impl Core {
 
     /// Tries every destination again that has something waiting.
     pub(super) fn retry_outbox(self: &Rc<Self>) {
+        self.alarm.set(None);
+        if !self.outbox.queues.borrow().is_empty() {
+            self.wake_in(WATCH_MS);
+        }
         let mut idle = Vec::new();
         for (destination, queue) in self.outbox.queues.borrow_mut().iter_mut() {
             if !queue.running && !queue.waiting.is_empty() {
@@ -178,7 +187,7 @@ impl Core {
             if let Err(error) = outcome.and_then(|outcomes| self.settle(&batch, outcomes)) {
                 console_warn!("handing over failed, trying again: {error}");
                 self.put_back(destination, batch);
-                self.wake_at(internal::now().after(RETRY_MS)).await;
+                self.wake_in(RETRY_MS);
                 return;
             }
         }
@@ -426,25 +435,21 @@ impl Core {
         self.push_receipt(&id, receipt);
     }
 
-    /// Sets the alarm unless one is due sooner.
-    pub(super) async fn wake_at(&self, at: Timestamp) {
-        if self
-            .alarm
-            .get()
-            .is_some_and(|due| due <= at && due > internal::now())
-        {
+    /// Sets the alarm so long ahead, unless one is due sooner. Called in the turn that commits what
+    /// it is for, so that both are stored together.
+    fn wake_in(&self, millis: u64) {
+        let now = internal::now();
+        let at = now.after(millis);
+        let due = self.alarm.get();
+        if due.is_some_and(|due| due <= at && due > now) {
             return;
         }
         self.alarm.set(Some(at));
-        let millis = i64::try_from(at.0).unwrap_or(i64::MAX);
-        if let Err(error) = self.db.storage().set_alarm(millis_from_now(millis)).await {
-            console_warn!("the alarm could not be set: {error}");
-            Delay::from(std::time::Duration::from_millis(RETRY_MS)).await;
-        }
+        let storage = self.state.storage();
+        spawn_local(async move {
+            if let Err(error) = storage.set_alarm(Duration::from_millis(millis)).await {
+                console_warn!("the alarm could not be set: {error}");
+            }
+        });
     }
-}
-
-fn millis_from_now(at: i64) -> std::time::Duration {
-    let now = i64::try_from(internal::now().0).unwrap_or(0);
-    std::time::Duration::from_millis(u64::try_from(at.saturating_sub(now)).unwrap_or(0))
 }
