@@ -25,7 +25,7 @@
 //! | compose | `compose`, `compose-from`, `compose-to`, `compose-suggestion`, `compose-text`, `compose-send`, `compose-error` |
 //! | journey | `journey` (`data-message`, `data-status`), `journey-accepted`, `journey-waiting`, `journey-delivered`, `journey-refused` |
 //! | conversation | `conversation`, `inbox-message` and `sent-message` (`data-message`, `data-status`), `message-text`, `reply`, `show-journey`, `conversation-empty`, `conversation-error` |
-//! | peers | `peers`, `peer-row` (`data-host`, `data-state`, `data-level`), `peer-fingerprint`, `peer-edit`, `peer-save`, `peer-remove`, `peer-remove-confirm`, `peer-remove-cancel`, `peer-url`, `peer-level`, `peer-allow`, `peer-add`, `peer-error`, `peers-empty` |
+//! | peers | `peers`, `peer-row` (`data-host`, `data-state`, `data-level`), `peer-fingerprint`, `peer-edit`, `peer-save`, `peer-remove`, `peer-remove-confirm`, `peer-remove-cancel`, `peer-url`, `peer-level`, `peer-allow`, `peer-add`, `peer-error`, `peers-empty`, `peers-trouble` |
 
 pub mod api;
 pub mod view;

@@ -36,6 +36,8 @@ pub(super) struct Driver {
     pub(super) next_socket: Cell<u64>,
     pub(super) deliveries: Deliveries,
     pub(super) telling: Cell<bool>,
+    /// What viewers were told last, so that each retry that fails alike is not told again.
+    reported: RefCell<(&'static str, Option<String>)>,
     /// The earliest alarm set; a spurious one is harmless, so a later wish does not move it.
     armed: Cell<Option<Timestamp>>,
 }
@@ -55,6 +57,7 @@ impl Driver {
             next_socket: Cell::new(1),
             deliveries: Deliveries::default(),
             telling: Cell::new(false),
+            reported: RefCell::default(),
             armed: Cell::new(None),
             state,
             env,
@@ -250,6 +253,10 @@ impl Driver {
                 return;
             }
         };
+        let said = (kind, code.clone());
+        if self.reported.replace(said.clone()) == said {
+            return;
+        }
         let host = self
             .peer
             .borrow()
