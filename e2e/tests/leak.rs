@@ -204,6 +204,21 @@ fn is_object(path: &Path) -> bool {
     text.contains("/do/") && text.contains(".sqlite")
 }
 
+/// The scanner finds what is in D1 and in the objects of a network.
+fn finds_the_planted(folder: &Path, planted: &Marker) {
+    let (found, files) = scan_folder(folder, std::slice::from_ref(planted));
+    let objects = files.iter().filter(|path| is_object(path)).count();
+    assert!(objects >= 5, "{objects} objects among {files:#?}");
+    assert!(
+        found.iter().any(|hit| hit.place.contains("/d1/")),
+        "the planted name is in D1: {found:#?}"
+    );
+    assert!(
+        found.iter().any(|hit| is_object(Path::new(&hit.place))),
+        "and in an object: {found:#?}"
+    );
+}
+
 #[test]
 fn what_agents_say_is_stored_and_carried_nowhere_in_the_clear() {
     let deployment = Options::default().networks(2).fake_peers(2).start();
@@ -257,18 +272,7 @@ fn what_agents_say_is_stored_and_carried_nowhere_in_the_clear() {
     );
 
     for network in [alpha, beta] {
-        let folder = deployment.persist(&network.name);
-        let (found, files) = scan_folder(&folder, std::slice::from_ref(&planted));
-        let objects = files.iter().filter(|path| is_object(path)).count();
-        assert!(objects >= 5, "{objects} objects among {files:#?}");
-        assert!(
-            found.iter().any(|hit| hit.place.contains("/d1/")),
-            "the planted name is in D1: {found:#?}"
-        );
-        assert!(
-            found.iter().any(|hit| is_object(Path::new(&hit.place))),
-            "and in an object: {found:#?}"
-        );
+        finds_the_planted(&deployment.persist(&network.name), &planted);
     }
     // Persisted state, logs, the tables for scripts: everything there is.
     let (hits, files) = scan_folder(deployment.state(), &markers);
