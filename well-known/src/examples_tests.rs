@@ -146,9 +146,18 @@ fn card_with(change: impl FnOnce(&mut Map<String, Value>)) -> String {
 }
 
 fn invalid_documents() -> Vec<(&'static str, String, DocumentError)> {
-    let text = alpha_text();
+    [
+        documents_with_bad_signatures(),
+        documents_with_bad_text(),
+        documents_of_others(),
+        documents_with_bad_keys(),
+    ]
+    .concat()
+}
+
+fn documents_with_bad_signatures() -> Vec<(&'static str, String, DocumentError)> {
     let (alpha, beta) = (alpha(), beta());
-    let signed = members(&text);
+    let signed = members(&alpha_text());
     let mut unsigned = signed.clone();
     unsigned.remove(PROOF);
     let mut tampered = signed.clone();
@@ -157,10 +166,6 @@ fn invalid_documents() -> Vec<(&'static str, String, DocumentError)> {
     resign(&mut by_another, PROOF, &alpha.did, &beta.keys.signing);
     let mut forged = by_another.clone();
     forged[PROOF]["verificationMethod"] = signed[PROOF]["verificationMethod"].clone();
-    let of_beta = build(&beta, &profile("beta.example", true));
-    let of_beta = of_beta.sign(&beta.keys.signing, NOW).unwrap().text;
-    let beta_keys = serde_json::to_value(beta.keys.public_keys().view()).unwrap();
-    let padding = "x".repeat(64 * 1024);
     vec![
         (
             "document-unsigned",
@@ -182,6 +187,13 @@ fn invalid_documents() -> Vec<(&'static str, String, DocumentError)> {
             pretty(&forged),
             DocumentError::BadSignature,
         ),
+    ]
+}
+
+fn documents_with_bad_text() -> Vec<(&'static str, String, DocumentError)> {
+    let text = alpha_text();
+    let padding = "x".repeat(64 * 1024);
+    vec![
         (
             "document-over-64-kib",
             document_with(|members| {
@@ -204,6 +216,31 @@ fn invalid_documents() -> Vec<(&'static str, String, DocumentError)> {
             text[..text.len() / 2].to_owned(),
             DocumentError::Text(StrictError::NotAnObject),
         ),
+        (
+            "document-unknown-version",
+            document_with(|members| members["version"] = json!(2)),
+            DocumentError::UnknownVersion,
+        ),
+        (
+            "document-unknown-level",
+            document_with(|members| members["federation"]["trustLevel"] = json!("friendly")),
+            DocumentError::Malformed,
+        ),
+        (
+            "document-seed-field-missing",
+            document_with(|members| {
+                members.remove("relay");
+            }),
+            DocumentError::Malformed,
+        ),
+    ]
+}
+
+fn documents_of_others() -> Vec<(&'static str, String, DocumentError)> {
+    let beta = beta();
+    let of_beta = build(&beta, &profile("beta.example", true));
+    let of_beta = of_beta.sign(&beta.keys.signing, NOW).unwrap().text;
+    vec![
         (
             "document-of-another-host",
             of_beta,
@@ -238,6 +275,12 @@ fn invalid_documents() -> Vec<(&'static str, String, DocumentError)> {
             }),
             DocumentError::WrongDid,
         ),
+    ]
+}
+
+fn documents_with_bad_keys() -> Vec<(&'static str, String, DocumentError)> {
+    let beta_keys = serde_json::to_value(beta().keys.public_keys().view()).unwrap();
+    vec![
         (
             "document-key-not-in-log",
             document_with(|members| {
@@ -268,30 +311,16 @@ fn invalid_documents() -> Vec<(&'static str, String, DocumentError)> {
             document_with(|members| members["relay"] = json!("ws://alpha.example/relay")),
             DocumentError::WrongRelay,
         ),
-        (
-            "document-unknown-version",
-            document_with(|members| members["version"] = json!(2)),
-            DocumentError::UnknownVersion,
-        ),
-        (
-            "document-unknown-level",
-            document_with(|members| members["federation"]["trustLevel"] = json!("friendly")),
-            DocumentError::Malformed,
-        ),
-        (
-            "document-seed-field-missing",
-            document_with(|members| {
-                members.remove("relay");
-            }),
-            DocumentError::Malformed,
-        ),
     ]
 }
 
 fn invalid_cards() -> Vec<(&'static str, String, CardError)> {
-    let text = pretty(&members(&alice_card().to_text()));
+    [cards_with_bad_signatures(), cards_with_bad_members()].concat()
+}
+
+fn cards_with_bad_signatures() -> Vec<(&'static str, String, CardError)> {
     let (alice, beta) = (alice(), beta());
-    let signed = members(&text);
+    let signed = members(&alice_card().to_text());
     let without = |member: &str| {
         let mut members = signed.clone();
         members.remove(member);
@@ -310,7 +339,6 @@ fn invalid_cards() -> Vec<(&'static str, String, CardError)> {
         &alice.did,
         &beta.keys.signing,
     );
-    let beta_keys = serde_json::to_value(beta.keys.public_keys().view()).unwrap();
     vec![
         ("card-unsigned", without(PROOF), CardError::Unsigned),
         (
@@ -334,6 +362,14 @@ fn invalid_cards() -> Vec<(&'static str, String, CardError)> {
             pretty(&agent_signed_by_beta),
             CardError::WrongKey,
         ),
+    ]
+}
+
+fn cards_with_bad_members() -> Vec<(&'static str, String, CardError)> {
+    let text = pretty(&members(&alice_card().to_text()));
+    let beta = beta();
+    let beta_keys = serde_json::to_value(beta.keys.public_keys().view()).unwrap();
+    vec![
         (
             "card-duplicate-key",
             text.replacen('{', "{\n  \"name\": \"bob\",", 1),
