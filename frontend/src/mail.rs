@@ -256,9 +256,13 @@ impl Mail {
         set_changed(self.conversation, mail);
     }
 
-    /// A name typed here and the DID it resolved to belong together.
+    /// Agents elsewhere are known by the names their cards say; a name typed here and the DID it
+    /// resolved to belong together.
     fn learn(self, mail: &Conversation) {
         let mut names = self.store.names.get_untracked();
+        for (address, name) in mail.named() {
+            names.learn(address, name);
+        }
         self.typed.with_value(|typed| {
             for (id, typed) in typed {
                 if let Some(message) = mail.sent(id) {

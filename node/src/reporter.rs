@@ -13,7 +13,7 @@ use crate::internal;
 /// How long events are gathered before they go to the relay.
 const BATCH_MS: u64 = 100;
 /// Events of one batch; what exceeds it is counted, not shown. Viewers cannot follow more anyway.
-const MAX_BATCH: usize = 256;
+const MAX_BATCH: usize = 1_000;
 
 /// Gathers an object's events. They are for viewers: a crash may lose the last batch.
 pub(crate) struct Reporter {

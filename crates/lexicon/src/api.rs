@@ -166,6 +166,9 @@ pub struct MessageStatus {
     pub created_at: Timestamp,
     /// Every step, oldest first.
     pub receipts: Vec<ReceiptView>,
+    /// The other agent's name on its network, as its card says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_name: Option<String>,
     /// What it says, for those who may read this agent's mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Content>,
@@ -193,6 +196,9 @@ pub struct InboxMessage {
     pub from: String,
     /// The recipient's address.
     pub to: String,
+    /// The sender's name on its network, as its card says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_name: Option<String>,
     /// The conversation it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread: Option<String>,

@@ -33,6 +33,10 @@ fn a_message_crosses_and_its_answer_comes_back() {
     );
     assert!(message["createdAt"].as_str() <= message["receivedAt"].as_str());
 
+    assert_eq!(
+        (&status["peerName"], &message["peerName"]),
+        (&json!("diana"), &json!("alice"))
+    );
     let answer = diana.send(message["from"].as_str().unwrap(), "Very well!");
     diana.wait_for_status(&answer, "delivered");
     let answer = alice.wait_for_message(&answer);

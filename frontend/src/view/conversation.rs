@@ -92,6 +92,16 @@ impl Conversation {
         self.trim();
     }
 
+    /// Returns the addresses of other agents whose names the messages tell.
+    pub fn named(&self) -> impl Iterator<Item = (&str, &str)> {
+        let got = self.inbox.values();
+        let got = got.map(|message| (message.from.as_str(), message.peer_name.as_deref()));
+        let sent = self.sent.values();
+        let sent = sent.map(|message| (message.to.as_str(), message.peer_name.as_deref()));
+        got.chain(sent)
+            .filter_map(|(address, name)| Some((address, name?)))
+    }
+
     /// Returns a sent message.
     #[must_use]
     pub fn sent(&self, id: &str) -> Option<&MessageStatus> {
@@ -171,6 +181,7 @@ mod tests {
     fn received(id: &str, at: u64) -> InboxMessage {
         InboxMessage {
             id: id.to_owned(),
+            peer_name: Some("diana".to_owned()),
             from: "did:cf:2@b.example".to_owned(),
             to: "did:cf:1@a.example".to_owned(),
             thread: None,
@@ -187,6 +198,7 @@ mod tests {
         MessageStatus {
             id: id.to_owned(),
             direction: "out".to_owned(),
+            peer_name: None,
             from: "did:cf:1@a.example".to_owned(),
             to: "did:cf:2@b.example".to_owned(),
             status,
@@ -214,6 +226,8 @@ mod tests {
         assert_eq!(ids, ["a", "b", "c"]);
         assert_eq!(mail.inbox_cursor.as_deref(), Some("c1"));
         assert_eq!(mail.pending(), ["a"]);
+        let named: Vec<_> = mail.named().collect();
+        assert_eq!(named, [("did:cf:2@b.example", "diana")]);
         assert!(entries[1].text.as_deref().unwrap().contains("\"n\": 1"));
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use entente_lexicon::address::AgentRef;
-use entente_lexicon::{Did, Host, Recipient};
+use entente_lexicon::{AgentName, Did, Host, Recipient};
 use entente_trust::crypto::kem::KemPublic;
 use entente_trust::crypto::multikey;
 use entente_trust::crypto::sign::VerifyingKey;
@@ -26,6 +26,8 @@ const MAX_PARSED: usize = 512;
 /// Another agent, ready to be written to or heard from.
 pub(super) struct Contact {
     pub(super) did: Did,
+    /// Its name on its network.
+    pub(super) name: AgentName,
     /// Its network.
     pub(super) network: Did,
     /// Its network's host.
@@ -261,6 +263,7 @@ impl Core {
         let keys = PublicKeys::parse(&card.keys).map_err(bad_card)?;
         let contact = Rc::new(Contact {
             did: card.did,
+            name: card.name,
             network: network.clone(),
             host: host.clone(),
             route,

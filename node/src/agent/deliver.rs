@@ -127,7 +127,12 @@ impl Core {
                 envelope: None,
             })
             .map_err(ours)?;
-        let view = inbox_view(me, &id, &header.from, &sender.host, body, now);
+        let from = Party {
+            did: &header.from,
+            host: &sender.host,
+            name: Some(sender.name.to_string()),
+        };
+        let view = inbox_view(me, &id, from, body, now);
         let peer = (sender.network != me.network).then(|| sender.host.to_string());
         Ok(Some(Arrival { view, peer }))
     }
@@ -199,19 +204,26 @@ fn ours(error: crate::store::sqlite::StoreError) -> Fault {
     Fault::Ours(error.into())
 }
 
+/// The other agent of a message.
+pub(super) struct Party<'a> {
+    pub(super) did: &'a Did,
+    pub(super) host: &'a Host,
+    pub(super) name: Option<String>,
+}
+
 /// Shows a message as its recipient sees it.
 pub(super) fn inbox_view(
     me: &Me,
     id: &MessageId,
-    from: &Did,
-    host: &Host,
+    from: Party<'_>,
     body: Body,
     received_at: Timestamp,
 ) -> InboxMessage {
     InboxMessage {
         id: id.to_string(),
-        from: address(from, host),
+        from: address(from.did, from.host),
         to: address(&me.did, &me.host),
+        peer_name: from.name,
         thread: body.thread,
         content: body.content,
         priority: body.priority,

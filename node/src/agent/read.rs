@@ -6,7 +6,7 @@ use entente_lexicon::{Did, Host, MessageId, ReceiptStatus};
 use serde::Deserialize;
 
 use crate::agent::core::{Core, address};
-use crate::agent::deliver::inbox_view;
+use crate::agent::deliver::{Party, inbox_view};
 use crate::agent::identity::Me;
 use crate::agent::store::StoredMessage;
 use crate::error::ApiError;
@@ -117,10 +117,15 @@ impl Core {
 }
 
 fn inbox_message(me: &Me, row: &StoredMessage) -> Result<InboxMessage, ApiError> {
-    let from = Did::parse(&row.peer).map_err(ApiError::internal)?;
+    let did = Did::parse(&row.peer).map_err(ApiError::internal)?;
     let host = Host::parse(&row.host).map_err(ApiError::internal)?;
     let body = me.open_body(&row.id, &row.body)?;
-    Ok(inbox_view(me, &row.id, &from, &host, body, row.stored_at))
+    let from = Party {
+        did: &did,
+        host: &host,
+        name: row.peer_name.clone(),
+    };
+    Ok(inbox_view(me, &row.id, from, body, row.stored_at))
 }
 
 fn status_view(me: &Me, row: &StoredMessage) -> Result<MessageStatus, ApiError> {
@@ -163,6 +168,7 @@ fn status_view(me: &Me, row: &StoredMessage) -> Result<MessageStatus, ApiError> 
         status: row.status,
         created_at: row.created_at,
         receipts,
+        peer_name: row.peer_name.clone(),
         content: Some(body.content),
         thread: body.thread,
     })

@@ -60,6 +60,8 @@ pub(super) struct StoredMessage {
     pub(super) body: Vec<u8>,
     pub(super) status: ReceiptStatus,
     pub(super) end: Option<End>,
+    /// The other agent's name, as its card says.
+    pub(super) peer_name: Option<String>,
 }
 
 /// The last step of a message's journey.
@@ -325,8 +327,8 @@ impl AgentStore {
     }
 }
 
-const COLUMNS: &str =
-    "n, id, outgoing, peer, host, created_at, stored_at, body, status, final_at, final_by, code";
+const COLUMNS: &str = "n, id, outgoing, peer, host, created_at, stored_at, body, status, final_at, \
+     final_by, code, (SELECT c.card ->> 'name' FROM contacts c WHERE c.did = messages.peer)";
 
 fn stored(row: &Row) -> Result<StoredMessage, StoreError> {
     let end = match row.optional(9, Row::timestamp)? {
@@ -352,6 +354,7 @@ fn stored(row: &Row) -> Result<StoredMessage, StoreError> {
             _ => ReceiptStatus::Accepted,
         },
         end,
+        peer_name: row.optional(12, Row::text)?,
     })
 }
 
