@@ -364,6 +364,7 @@ impl Mail {
             status: ReceiptStatus::Accepted,
             created_at: at,
             receipts: vec![receipt],
+            peer_name: None,
             content: Some(request.content),
             thread: request.thread,
         };
