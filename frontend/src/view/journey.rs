@@ -138,6 +138,7 @@ mod tests {
                     code: code.map(str::to_owned),
                 })
                 .collect(),
+            peer_name: None,
             content: None,
             thread: None,
         }
