@@ -356,13 +356,19 @@ impl Inbox {
         self.pending.push_back(Pending { id, verdict });
     }
 
-    /// Moves the cursor over everything settled without a hole.
+    /// Moves the cursor over everything settled without a hole. A reject is stored together with
+    /// the cursor that passed it: were it stored alone, a restart would offer its message again,
+    /// and under another policy the agent would get what the receipt calls refused.
     fn advance(&mut self, out: &mut Outputs) {
+        let before = out.changes.len();
         while let Some(pending) = self.pending.pop_front_if(|next| next.verdict.is_some()) {
             self.cursor = self.cursor.saturating_add(1);
             if let Some(DeliveryVerdict::Refused(code)) = pending.verdict {
                 self.reject(pending.id, code, out);
             }
+        }
+        if out.changes.len() != before {
+            self.store(out);
         }
     }
 

@@ -214,3 +214,26 @@ fn why_a_document_could_not_be_had_is_shown() {
     pair.input(ALPHA, Input::Document(Err(failure.clone())));
     assert_eq!(pair.view(ALPHA).last_error, Some(failure));
 }
+
+#[test]
+fn a_refusal_survives_a_restart_under_a_policy_that_would_let_it_pass() {
+    let mut pair = Pair::new(9);
+    pair.nodes[BETA].config.policy = listed(&[(ALPHA, 1)]);
+    pair.start_both();
+    pair.run_for(2_000);
+    // The first is refused, the second waits for its agent: no acknowledgement is due yet.
+    let items = vec![pair.message(ALPHA, 0, 0), pair.message(ALPHA, 1, 0)];
+    let sent = [items.iter().map(|item| item.id).collect(), Vec::new()];
+    pair.nodes[BETA].crash_after_changes = true;
+    pair.input(ALPHA, Input::Enqueue { items });
+    pair.run_for(15);
+    assert!(pair.nodes[BETA].link.is_none(), "died with the refusal");
+    pair.nodes[BETA].config.policy = policy(TrustLevel::Open);
+    pair.start(BETA);
+    assert!(pair.run_until(60_000, Pair::settled));
+    pair.check(&sent);
+    assert_eq!(
+        codes(&pair, ALPHA),
+        BTreeSet::from(["NOT_ALLOWED".to_owned()])
+    );
+}
