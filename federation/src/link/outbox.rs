@@ -290,7 +290,11 @@ impl Outbox {
             .map_err(|_error| Misbehaved::BadReceipt)?;
         self.confirm_due |= !receipt.rejects.is_empty();
         let mut rejects = receipt.rejects;
-        rejects.retain(|reject| reject.seq >= receipt.from);
+        // The peer may have refused, in an earlier session, what was withdrawn since: its sender
+        // knows, and under its number only the number was offered again.
+        let withdrawn = Some(WireItem::Withdrawn.id());
+        rejects
+            .retain(|reject| reject.seq >= receipt.from && self.sent_id(reject.seq) != withdrawn);
         if !rejects
             .iter()
             .all(|reject| self.sent_id(reject.seq) == Some(reject.id))

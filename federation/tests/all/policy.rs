@@ -237,3 +237,30 @@ fn a_refusal_survives_a_restart_under_a_policy_that_would_let_it_pass() {
         BTreeSet::from(["NOT_ALLOWED".to_owned()])
     );
 }
+
+#[test]
+fn what_the_peer_refused_may_be_withdrawn_before_its_sender_hears_of_it() {
+    let mut pair = Pair::new(10);
+    // Beta dials, and what it dials with repeats no refusals.
+    pair.nodes[ALPHA].config.allow_outbound = false;
+    pair.nodes[BETA].config.policy = listed(&[(ALPHA, 1)]);
+    pair.start_both();
+    pair.run_for(2_000);
+    let items = vec![pair.message(ALPHA, 0, 0)];
+    pair.input(ALPHA, Input::Enqueue { items });
+    pair.run_for(15);
+    pair.break_sockets();
+    assert_eq!(pair.nodes[BETA].store.restored.rejects.len(), 1);
+    for level in [TrustLevel::Private, TrustLevel::Open] {
+        pair.nodes[ALPHA].config.policy = policy(level);
+        pair.input(ALPHA, Input::Policy(policy(level)));
+    }
+    assert_eq!(codes(&pair, ALPHA).len(), 1);
+    let items = vec![pair.message(BETA, 0, 1)];
+    pair.input(BETA, Input::Enqueue { items });
+    assert!(pair.run_until(60_000, Pair::settled));
+    let accused = |event: &Event| matches!(event, Event::Misbehaved { .. });
+    assert_eq!(pair.nodes[ALPHA].count(accused), 0);
+    pair.run_for(1_000);
+    assert!(pair.nodes[BETA].store.restored.rejects.is_empty());
+}
