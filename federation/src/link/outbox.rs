@@ -38,7 +38,8 @@ pub(super) struct Outbox {
     epoch: u64,
     next_seq: u64,
     acked: u64,
-    /// Payload lengths of `acked + 1..next_seq`; after a restart their mean.
+    /// Payload lengths of `acked + 1..next_seq`. Which of the restored rows has how many is not
+    /// known: the last one stands for all, so that the bound on bytes holds until they are gone.
     lengths: VecDeque<u32>,
     bytes: u64,
     /// In flight: id and weight of `acked + 1..`.
@@ -66,17 +67,21 @@ impl Outbox {
     pub(super) fn restore(stored: RestoredOut) -> Self {
         let next_seq = stored.next_seq.max(stored.acked.saturating_add(1));
         let count = next_seq.saturating_sub(1).saturating_sub(stored.acked);
-        let mean = stored.queued_bytes.checked_div(count).unwrap_or(0);
-        let mean = u32::try_from(mean).unwrap_or(u32::MAX);
         let count = usize::try_from(count)
             .unwrap_or(MOST_RESTORED)
             .min(MOST_RESTORED);
+        let mut lengths = VecDeque::from(vec![0; count]);
+        let mut bytes = 0;
+        if let Some(last) = lengths.back_mut() {
+            *last = u32::try_from(stored.queued_bytes).unwrap_or(u32::MAX);
+            bytes = u64::from(*last);
+        }
         Self {
             epoch: stored.epoch,
             next_seq,
             acked: stored.acked,
-            lengths: std::iter::repeat_n(mean, count).collect(),
-            bytes: u64::from(mean).saturating_mul(count as u64),
+            lengths,
+            bytes,
             sent: VecDeque::new(),
             sent_weight: 0,
             ready: VecDeque::new(),
@@ -471,5 +476,26 @@ fn judge(wire: &mut WireItem, seq: u64, policy: &Policy, out: &mut Outputs) {
             code,
         });
         *wire = WireItem::Withdrawn;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restored_bytes_count_until_the_last_restored_row_is_settled() {
+        let mut outbox = Outbox::restore(RestoredOut {
+            epoch: 1,
+            next_seq: 15,
+            acked: 0,
+            queued_bytes: 4_100,
+        });
+        assert_eq!((outbox.queued(), outbox.bytes), (14, 4_100));
+        // The first may have been small: nothing is given back for them.
+        outbox.settle(10);
+        assert_eq!((outbox.queued(), outbox.bytes), (4, 4_100));
+        outbox.settle(14);
+        assert_eq!((outbox.queued(), outbox.bytes), (0, 0));
     }
 }
