@@ -2,10 +2,10 @@
 //! messages between their agents.
 //!
 //! It performs no I/O, reads no clock and draws no entropy: one [`Input`] goes into
-//! [`Link::handle`], one [`Outputs`] comes out, and the machine is at rest again. A Durable Object
-//! and the two-peer test harness are two drivers of this one function. A peer's fault is an
-//! [`Event::Misbehaved`], never an `Err`. All cryptography comes from `entente_trust`; what may
-//! pass is decided by `entente_trust::policy` alone.
+//! [`Link::handle`], one [`Outputs`] comes out, and the machine is at rest again. A Durable Object,
+//! the two-peer test harness and the simulator in `federation/sim` are three drivers of this one
+//! function. A peer's fault is an [`Event::Misbehaved`], never an `Err`. All cryptography comes from
+//! `entente_trust`; what may pass is decided by `entente_trust::policy` alone.
 //!
 //! Start reading at [`link`] for the life of a link, at [`handshake`] for how it opens, at
 //! [`frame`] for every byte on the wire and at [`close`] for why it ends.

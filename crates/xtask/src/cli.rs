@@ -37,6 +37,8 @@ enum Command {
     Tidy,
     /// Measure what a message costs, beside a floor
     Bench(Bench),
+    /// Simulate many networks under faults, from a seed, and check what must hold
+    Sim(Sim),
     /// Run a statement that reads on a local network's D1
     Sql(Sql),
 }
@@ -160,6 +162,35 @@ pub(crate) enum BenchSide {
     Floor,
 }
 
+/// Arguments of `sim`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Sim {
+    /// Where all chance comes from: the same seed gives the same run
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many networks; each peers with up to 8 others
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) networks: usize,
+    /// Virtual minutes with faults; healing comes on top
+    #[arg(long, value_name = "M", default_value_t = 2)]
+    pub(crate) minutes: u64,
+    /// Run so many seeds, one after the other
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    pub(crate) seeds: u64,
+    /// Plant a bug, to see it found
+    #[arg(long, value_enum)]
+    pub(crate) plant: Option<SimPlant>,
+}
+
+/// A bug to plant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum SimPlant {
+    /// One acknowledgement is not stored.
+    DropAck,
+    /// One message is taken twice.
+    SkipDedup,
+}
+
 /// Arguments of `sql`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Sql {
@@ -178,6 +209,7 @@ impl Cli {
         let repo = Repo::find()?;
         let done = match self.command {
             Command::Test(args) => return crate::test::run(&repo, &args),
+            Command::Sim(args) => return crate::sim::run(&args),
             Command::Up(args) => crate::up::run(&repo, &args),
             Command::Down(args) => crate::down::run(&args),
             Command::Build(args) => crate::build::run(&repo, &args),

@@ -2,7 +2,8 @@
 //!
 //! It needs rustup's cargo and Node 20 or newer and sets up everything else by itself. One module a
 //! command; start reading in [`run`] and `cli`. It may start processes, read clocks and draw
-//! entropy; it knows the product only through its HTTP API and `entente-lexicon`.
+//! entropy; it knows the product only through its HTTP API and `entente-lexicon`, and hands `sim` on to
+//! the simulator.
 
 mod bench;
 mod build;
@@ -14,6 +15,7 @@ mod paths;
 mod process;
 mod progress;
 mod setup;
+mod sim;
 mod sql;
 mod stamp;
 mod test;

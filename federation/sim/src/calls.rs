@@ -1,0 +1,141 @@
+//! A link's calls to its agents: one under way per agent, each of which can fail.
+
+use std::collections::VecDeque;
+
+use entente_federation::{DeliveryVerdict, Input, Item};
+
+use crate::agent::Taken;
+use crate::fact::{Fact, number};
+use crate::queue::{Call, Job};
+use crate::settings::Plant;
+use crate::world::World;
+
+/// One call to an agent in so many fails before the agent commits, as many after.
+const CALL_FAILS_ONCE_IN: u64 = 50;
+
+impl World {
+    /// One call under way per agent; what comes meanwhile waits behind it.
+    pub(crate) fn deliver(&mut self, end: usize, epoch: u64, items: Vec<(u64, Item)>) {
+        let it = &self.ends[end];
+        let waiting = it.calls.values().flatten().map(|call| call.items.len());
+        let before = waiting.sum::<usize>();
+        let mut touched = Vec::new();
+        for (waiting, (seq, item)) in (before + 1..).zip(items) {
+            let agent = self.agent_by_did[&item.to];
+            let failed = self.checks.see(&Fact::Handed {
+                end,
+                item: &item,
+                policy: &self.ends[end].policy,
+                waiting,
+            });
+            if let Some(failed) = failed {
+                self.violation.get_or_insert(failed);
+            }
+            let it = &mut self.ends[end];
+            let calls: &mut VecDeque<Call> = it.calls.entry(agent).or_default();
+            let fresh = touched.contains(&agent).then(|| calls.back_mut()).flatten();
+            if let Some(call) = fresh {
+                call.items.push((seq, item));
+                continue;
+            }
+            touched.push(agent);
+            calls.push_back(Call {
+                end,
+                life: it.life,
+                agent,
+                epoch,
+                items: vec![(seq, item)],
+            });
+        }
+        for agent in touched {
+            if self.ends[end].calls[&agent].len() == 1 {
+                self.call(end, agent);
+            }
+        }
+    }
+
+    /// Sends the front call on its way.
+    fn call(&mut self, end: usize, agent: usize) {
+        let call = self.ends[end].calls.get(&agent).and_then(VecDeque::front);
+        let Some(call) = call.cloned() else { return };
+        let slow = self.agents[agent].slow_until > self.now;
+        let pause = if slow {
+            self.rng.between(500, 5_000)
+        } else {
+            self.rng.between(1, 40)
+        };
+        self.queue
+            .push(self.now + pause, Job::Commit(Box::new(call)));
+    }
+
+    /// A call reaches its agent, whether or not the link that made it still lives.
+    pub(crate) fn commit(&mut self, call: Call) {
+        let orphan = self.ends[call.end].life != call.life;
+        if self.faulty
+            && self
+                .rng
+                .once_in(if orphan { 2 } else { CALL_FAILS_ONCE_IN })
+        {
+            return self.again(call);
+        }
+        let take = |(seq, item): &(u64, Item)| (*seq, self.take(call.agent, item));
+        let verdicts = call.items.iter().map(take).collect();
+        if self.faulty && self.rng.once_in(CALL_FAILS_ONCE_IN) {
+            return self.again(call);
+        }
+        let pause = self.rng.between(1, 40);
+        let answer = Job::Answer {
+            end: call.end,
+            life: call.life,
+            agent: call.agent,
+            epoch: call.epoch,
+            verdicts,
+        };
+        self.queue.push(self.now + pause, answer);
+    }
+
+    /// The call failed: the driver that made it, if it lives, makes it again.
+    fn again(&mut self, call: Call) {
+        if self.ends[call.end].life == call.life {
+            self.queue.push(self.now + 200, Job::Commit(Box::new(call)));
+        }
+    }
+
+    fn take(&mut self, agent: usize, item: &Item) -> DeliveryVerdict {
+        let message = number(&item.id);
+        let taken = self.agents[agent].take(message);
+        let skips = self.settings.plant == Some(Plant::SkipDedup) && !self.planted;
+        self.summary.duplicates += u64::from(taken == Taken::Held);
+        self.planted |= skips && taken == Taken::Held;
+        if taken == Taken::New || (skips && taken == Taken::Held) {
+            self.summary.committed += 1;
+            let from = self.agent_by_did[&item.from];
+            self.see(&Fact::Committed {
+                message,
+                from,
+                to: agent,
+            });
+        }
+        taken.verdict()
+    }
+
+    pub(crate) fn answer(
+        &mut self,
+        end: usize,
+        life: u64,
+        agent: usize,
+        (epoch, verdicts): (u64, Vec<(u64, DeliveryVerdict)>),
+    ) {
+        if self.ends[end].life != life {
+            return;
+        }
+        if let Some(calls) = self.ends[end].calls.get_mut(&agent) {
+            calls.pop_front();
+            if calls.is_empty() {
+                self.ends[end].calls.remove(&agent);
+            }
+        }
+        self.call(end, agent);
+        self.input(end, Input::Delivered { epoch, verdicts });
+    }
+}

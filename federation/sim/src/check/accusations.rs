@@ -1,0 +1,38 @@
+//! Honest peers are not accused.
+//!
+//! Two faults are found with honest peers too, and only while things break:
+//! `HANDSHAKE_TIMEOUT`, when a stall, a partition or a death falls into a handshake; and
+//! `STALE_DIAL`, when a stall holds an AUTH back until its dialler has given up and dialled anew.
+//! Nobody rolls a store back here, so its three events are faults of the core as well.
+
+use entente_federation::{Event, Misbehaved};
+
+use super::Check;
+use crate::fact::Fact;
+
+#[derive(Debug, Default)]
+pub(crate) struct Accusations;
+
+impl Check for Accusations {
+    fn name(&self) -> &'static str {
+        "no honest accusation"
+    }
+
+    fn see(&mut self, fact: &Fact<'_>) -> Result<(), String> {
+        let Fact::Told { end, event, calm } = fact else {
+            return Ok(());
+        };
+        let fair = match event {
+            Event::Misbehaved { how, .. } => {
+                !calm && matches!(how, Misbehaved::HandshakeTimeout | Misbehaved::StaleDial)
+            }
+            Event::RolledBack { .. } | Event::Gap { .. } | Event::StoreBroken { .. } => false,
+            Event::Up { .. } | Event::Idle | Event::Down { .. } => true,
+        };
+        if fair {
+            Ok(())
+        } else {
+            Err(format!("end {end} says {event:?}"))
+        }
+    }
+}

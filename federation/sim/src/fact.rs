@@ -1,0 +1,74 @@
+//! What the checkers see.
+
+use entente_federation::{Event, Item, Limits};
+use entente_lexicon::TrustLevel;
+use entente_trust::policy::Policy;
+
+/// One thing that happened. Messages are named by the number in their id.
+#[derive(Debug)]
+pub(crate) enum Fact<'a> {
+    /// A link stored a message: from here on it owes its sender an answer.
+    Accepted { item: &'a Item, policy: &'a Policy },
+    /// A link refused a message at once.
+    Refused { message: u64 },
+    /// A sender was told that its stored message may no longer cross.
+    Withdrawn { message: u64 },
+    /// A sender was told what the peer made of its message.
+    Settled { message: u64, refused: bool },
+    /// A receiving link stored its refusal of a message.
+    Rejected { message: u64 },
+    /// A receiving link handed a message on; so many wait there now.
+    Handed {
+        end: usize,
+        item: &'a Item,
+        policy: &'a Policy,
+        waiting: usize,
+    },
+    /// An agent committed a message as new.
+    Committed {
+        message: u64,
+        from: usize,
+        to: usize,
+    },
+    /// A link sent a frame; so many bytes are under way on that socket now.
+    Transmitted {
+        end: usize,
+        level: TrustLevel,
+        frame: &'a [u8],
+        under_way: usize,
+    },
+    /// A link asked for a socket.
+    Dialled { end: usize, level: TrustLevel },
+    /// A link said something; calm is long after the last fault.
+    Told {
+        end: usize,
+        event: &'a Event,
+        calm: bool,
+    },
+    /// A link is at rest after an input, its changes stored.
+    Rested(Rest),
+    /// The run is over.
+    Left(Rest),
+}
+
+/// A link at rest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rest {
+    pub(crate) end: usize,
+    pub(crate) level: TrustLevel,
+    pub(crate) limits: Limits,
+    /// What the link counts as not acknowledged.
+    pub(crate) queued: u64,
+    /// What its store holds.
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+    pub(crate) rejects: usize,
+    pub(crate) has_alarm: bool,
+}
+
+/// The number in a message's id.
+pub(crate) fn number(id: &[u8; 16]) -> u64 {
+    id.iter()
+        .take(8)
+        .fold(0, |all, byte| (all << 8) | u64::from(*byte))
+}
