@@ -145,7 +145,7 @@ impl Inbox {
         self.check_window(header.seq, &items, rules.1)?;
         let mut deliver = Vec::new();
         for (seq, wire) in (header.seq..).zip(items) {
-            self.take(seq, wire, rules.0, &mut deliver);
+            self.take(seq, wire, rules.0, &mut deliver, out);
         }
         if let Some(heard) = &mut self.heard {
             heard.batches.push_back(heard.end().saturating_sub(1));
@@ -175,8 +175,14 @@ impl Inbox {
                 .checked_sub(self.cursor)
                 .and_then(|ahead| ahead.checked_sub(1));
             let index = index.and_then(|index| usize::try_from(index).ok());
-            if let Some(pending) = index.and_then(|index| self.pending.get_mut(index)) {
-                pending.verdict.get_or_insert(verdict);
+            let pending = index.and_then(|index| self.pending.get_mut(index));
+            let Some(pending) = pending.filter(|pending| pending.verdict.is_none()) else {
+                continue;
+            };
+            let id = pending.id;
+            pending.verdict = Some(verdict.clone());
+            if let DeliveryVerdict::Refused(code) = verdict {
+                self.reject(seq, id, code, out);
             }
         }
         self.advance(out);
@@ -329,7 +335,16 @@ impl Inbox {
         }
     }
 
-    fn take(&mut self, seq: u64, wire: WireItem, policy: &Policy, deliver: &mut Vec<(u64, Item)>) {
+    /// Judges a message. What was refused stays refused, whatever the policy says when it is
+    /// offered again: later ones of its sender may have been delivered since.
+    fn take(
+        &mut self,
+        seq: u64,
+        wire: WireItem,
+        policy: &Policy,
+        deliver: &mut Vec<(u64, Item)>,
+        out: &mut Outputs,
+    ) {
         let id = wire.id();
         let weight = wire.weight();
         if let Some(heard) = &mut self.heard {
@@ -346,40 +361,51 @@ impl Inbox {
         let verdict = match wire {
             WireItem::Withdrawn => Some(DeliveryVerdict::Delivered),
             WireItem::Message(item) => {
-                let refused = refusal(policy, Direction::Inbound, &item.from);
-                if refused.is_none() {
-                    deliver.push((seq, item));
+                let known = self.rejects.get(&seq).filter(|known| known.id == id);
+                let refused = match known {
+                    Some(known) => Some(known.code.clone()),
+                    None => refusal(policy, Direction::Inbound, &item.from),
+                };
+                match refused {
+                    Some(code) => {
+                        self.reject(seq, id, code.clone(), out);
+                        Some(DeliveryVerdict::Refused(code))
+                    }
+                    None => {
+                        deliver.push((seq, item));
+                        None
+                    }
                 }
-                refused.map(DeliveryVerdict::Refused)
             }
         };
         self.pending.push_back(Pending { id, verdict });
     }
 
-    /// Moves the cursor over everything settled without a hole. A reject is stored together with
-    /// the cursor that passed it: were it stored alone, a restart would offer its message again,
-    /// and under another policy the agent would get what the receipt calls refused.
+    /// Moves the cursor over everything settled without a hole, and stores it with any refusal
+    /// that it passed.
     fn advance(&mut self, out: &mut Outputs) {
-        let before = out.changes.len();
+        let mut refused = false;
         while let Some(pending) = self.pending.pop_front_if(|next| next.verdict.is_some()) {
             self.cursor = self.cursor.saturating_add(1);
-            if let Some(DeliveryVerdict::Refused(code)) = pending.verdict {
-                self.reject(pending.id, code, out);
-            }
+            refused |= matches!(pending.verdict, Some(DeliveryVerdict::Refused(_)));
         }
-        if out.changes.len() != before {
+        if refused {
             self.store(out);
         }
     }
 
-    fn reject(&mut self, id: [u8; 16], code: Code, out: &mut Outputs) {
-        let reject = Reject {
-            seq: self.cursor,
-            id,
-            code,
-        };
-        self.rejects.insert(self.cursor, reject.clone());
-        out.changes.push(Change::Rejected(reject));
+    /// Stores a refusal at once, also where earlier messages are not settled yet: a restart must
+    /// not judge the message again.
+    fn reject(&mut self, seq: u64, id: [u8; 16], code: Code, out: &mut Outputs) {
+        let reject = Reject { seq, id, code };
+        let known = self.rejects.insert(seq, reject.clone());
+        if known.as_ref() != Some(&reject) {
+            out.changes.push(Change::Rejected(reject));
+        }
+        if self.stored.0 != self.epoch {
+            // Without its epoch the refusal would be taken for one of an earlier stream.
+            self.store(out);
+        }
     }
 
     fn store(&mut self, out: &mut Outputs) {
@@ -390,5 +416,77 @@ impl Inbox {
                 seq: self.cursor,
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use entente_lexicon::TrustLevel;
+
+    use super::*;
+
+    fn did(seed: u8) -> Did {
+        Did::from_scid(&[seed; 32])
+    }
+
+    fn message(id: u8, from: u8) -> WireItem {
+        WireItem::Message(Item {
+            id: [id; 16],
+            from: did(from),
+            to: did(9),
+            bytes: vec![id].into(),
+        })
+    }
+
+    /// Receives a message of agent 1 and one of agent 2; returns what is handed on and stored.
+    fn receive(inbox: &mut Inbox, policy: &Policy) -> (Vec<u64>, Vec<Change>) {
+        let header = Header {
+            kind: Kind::Msg,
+            counter: 0,
+            stream: STREAM,
+            epoch: 5,
+            seq: 1,
+        };
+        let limits = WireLimits {
+            bytes: 1_000_000,
+            frame: 1_000_000,
+            items: 100,
+        };
+        let mut out = Outputs::default();
+        let items = vec![message(1, 1), message(2, 2)];
+        inbox
+            .receive(&header, 0, items, (policy, &limits), &mut out)
+            .unwrap();
+        let [Request::Deliver { items: handed, .. }] = out.requests.as_slice() else {
+            panic!("{:?}", out.requests);
+        };
+        (handed.iter().map(|(seq, _)| *seq).collect(), out.changes)
+    }
+
+    #[test]
+    fn what_was_refused_behind_a_slow_agent_stays_refused_after_a_restart() {
+        let strict = Policy {
+            level: TrustLevel::Allowlist,
+            allow_agents: BTreeSet::from([did(1)]),
+        };
+        let open = Policy {
+            level: TrustLevel::Open,
+            allow_agents: BTreeSet::new(),
+        };
+        let mut inbox = Inbox::restore(RestoredIn::default(), Vec::new());
+        let (handed, changes) = receive(&mut inbox, &strict);
+        assert_eq!(handed, [1]);
+        let reject = Reject {
+            seq: 2,
+            id: [2; 16],
+            code: Code::from_static("NOT_ALLOWED"),
+        };
+        assert!(changes.contains(&Change::Rejected(reject.clone())));
+        assert!(changes.contains(&Change::Cursor { epoch: 5, seq: 0 }));
+        // The machine dies before agent 1's message is settled, and the policy opens.
+        let mut restored = Inbox::restore(RestoredIn { epoch: 5, seq: 0 }, vec![reject]);
+        assert_eq!(receive(&mut restored, &open).0, [1]);
     }
 }
