@@ -196,7 +196,7 @@ fn mail_that_was_damaged_on_its_way_is_refused() {
         codes,
         [
             (1, "UNDECRYPTABLE"),
-            (2, "MESSAGE_MALFORMED"),
+            (2, "UNKNOWN_SUITE"),
             (3, "MESSAGE_MALFORMED")
         ]
     );

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use entente_lexicon::api::{AgentNotice, InboxMessage, NewEvent, ReceiptView};
 use entente_lexicon::{Did, Host, MessageId, Timestamp};
 use entente_trust::crypto::hash;
+use entente_trust::message::origin::strip_origin;
 use entente_trust::message::{Body, Expected, Header, open};
 
 use crate::agent::contacts::Contact;
@@ -89,6 +90,8 @@ impl Core {
     ) -> Result<Option<Arrival>, Fault> {
         let header = Header::peek(bytes).map_err(|_error| refused("MESSAGE_MALFORMED"))?;
         let id = MessageId::from_bytes(header.id);
+        // Who carried it may have checked the origin; what binds us stands inside the seal.
+        let bytes = strip_origin(bytes);
         let digest = hash::sha256(&[bytes]);
         if let Some(known) = self
             .store

@@ -4,7 +4,9 @@ use entente_lexicon::{Did, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 
-use super::envelope::{Envelope, OpenError};
+use super::envelope::OpenError;
+use super::origin::strip_origin;
+use super::outer::Outer;
 
 /// No header is longer: three DIDs, an id and two integers take about 220 bytes.
 pub const MAX_HEADER_LENGTH: usize = 512;
@@ -34,10 +36,14 @@ impl Header {
     ///
     /// Nothing of it is authenticated until the recipient opens the message.
     ///
+    /// Works for every suite, also unknown ones, with or without an [`origin`](super::origin).
+    ///
     /// # Errors
-    /// [`OpenError::Malformed`], [`OpenError::UnknownSuite`].
-    pub fn peek(envelope: &[u8]) -> Result<Self, OpenError> {
-        Envelope::parse(envelope).map(|envelope| envelope.header)
+    /// [`OpenError::Malformed`].
+    pub fn peek(message: &[u8]) -> Result<Self, OpenError> {
+        Outer::parse(strip_origin(message))
+            .and_then(|outer| Self::decode(outer.header))
+            .ok_or(OpenError::Malformed)
     }
 
     pub(super) fn encode(&self) -> Option<Vec<u8>> {

@@ -18,11 +18,15 @@
 //! signature; a suite that shares them over a conversation is a new suite number. Lengths are
 //! exact, unknown suites are refused, nothing is negotiated.
 //!
+//! Where relays must know which agent sent a message, it carries an [`origin`] on the outside.
+//!
 //! Start reading at [`seal`] and [`open`].
 
 mod body;
 mod envelope;
 mod header;
+pub mod origin;
+mod outer;
 mod padding;
 
 pub use body::{Body, MAX_BODY_LENGTH, MAX_THREAD_LENGTH};
