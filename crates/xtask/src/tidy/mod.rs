@@ -2,6 +2,7 @@
 
 mod arrows;
 mod size;
+mod spec;
 
 use std::fs;
 
@@ -41,5 +42,6 @@ fn faults(repo: &Repo) -> Result<Vec<String>> {
     let mut faults = arrows::compare(&arrows::table(&document)?, &packages);
     faults.extend(arrows::reserved(&packages));
     faults.extend(size::check(repo)?);
+    faults.extend(spec::check(repo)?);
     Ok(faults)
 }
