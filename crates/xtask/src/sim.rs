@@ -30,12 +30,23 @@ pub(crate) fn run(args: &Sim) -> Result<ExitCode> {
             }
         }
     }
+    let memory =
+        peak_memory_kib().map_or_else(String::new, |kib| format!(", {} MiB at most", kib / 1024));
     println!(
-        "{} seeds passed in {:.1} s",
+        "{} seeds passed in {:.1} s{memory}",
         args.seeds,
         begun.elapsed().as_secs_f64()
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// The most memory this process ever had; `None` where the system does not say.
+fn peak_memory_kib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 fn line(seed: u64, summary: &Summary, seconds: f64) -> String {

@@ -35,6 +35,12 @@ pub(super) fn check(files: &Files) -> Result<Vec<String>> {
     Ok(faults)
 }
 
+/// The names of all close codes.
+pub(super) fn names(files: &Files) -> Result<BTreeSet<String>> {
+    let closes = coded(files.text(CLOSE)?)?;
+    Ok(closes.into_values().map(|(code, _)| code).collect())
+}
+
 struct Close {
     number: LitInt,
     text: LitStr,

@@ -13,12 +13,12 @@ use super::{FEDERATION, Files};
 
 const SESSION: &str = "federation/src/frame/session.rs";
 const STREAM: &str = "federation/src/frame/stream.rs";
-const OPENING: &str = "federation/src/frame/opening.rs";
-const LABELLED: [&str; 2] = [
+pub(super) const OPENING: &str = "federation/src/frame/opening.rs";
+pub(super) const LABELLED: [&str; 2] = [
     "federation/src/handshake/keys.rs",
     "federation/src/handshake/transcript.rs",
 ];
-const BODIES: [(&str, &str); 4] = [
+pub(super) const BODIES: [(&str, &str); 4] = [
     ("HELLO", "Hello"),
     ("HELLO_ACK", "HelloAck"),
     ("AUTH", "Auth"),

@@ -6,8 +6,10 @@ mod directory;
 mod frames;
 mod limits;
 mod markdown;
+mod model;
 mod routes;
 mod source;
+mod states;
 mod threats;
 
 use std::fs;
@@ -21,6 +23,7 @@ pub(super) const FEDERATION: &str = "docs/protocol/federation.md";
 pub(super) const ERRORS: &str = "docs/protocol/errors.md";
 pub(super) const API: &str = "docs/protocol/api.md";
 pub(super) const LIMITS: &str = "docs/protocol/limits.md";
+pub(super) const STATES: &str = "docs/protocol/states.md";
 pub(super) const THREATS: &str = "docs/protocol/threats.md";
 
 /// Runs every comparison.
@@ -33,6 +36,8 @@ pub(super) fn check(repo: &Repo) -> Result<Vec<String>> {
     faults.extend(routes::check(&files)?);
     faults.extend(directory::check(&files)?);
     faults.extend(threats::check(&files)?);
+    faults.extend(model::check(&files)?);
+    faults.extend(states::check(&files)?);
     Ok(faults)
 }
 
