@@ -1,34 +1,53 @@
-//! `cargo xtask sim`: the deterministic simulator, one run a seed.
+//! `cargo xtask sim`: the deterministic simulator, one run a seed, as many at once as there are cores.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Instant;
 
 use anyhow::Result;
-use entente_federation_sim::{Plant, Settings, Summary, run as simulate};
+use entente_federation_sim::{Failure, Plant, Settings, Summary, run as simulate};
 
 use crate::cli::{Sim, SimPlant};
 
-/// Runs the seeds one after the other; the first that fails ends it.
+/// What a seed came to, and how long it took.
+type Outcome = (Result<Summary, Box<Failure>>, f64);
+
+/// Runs the seeds; the lowest that fails ends it.
 pub(crate) fn run(args: &Sim) -> Result<ExitCode> {
     let begun = Instant::now();
-    for seed in (args.seed..).take(args.seeds.try_into().unwrap_or(usize::MAX)) {
-        let settings = Settings {
-            seed,
-            networks: args.networks,
-            minutes: args.minutes,
-            plant: args.plant.map(|plant| match plant {
-                SimPlant::DropAck => Plant::DropAck,
-                SimPlant::SkipDedup => Plant::SkipDedup,
-            }),
-        };
-        let one = Instant::now();
-        match simulate(settings) {
-            Ok(summary) => println!("{}", line(seed, &summary, one.elapsed().as_secs_f64())),
-            Err(failure) => {
-                println!("{failure}");
-                return Ok(ExitCode::FAILURE);
-            }
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let cores = cores.min(args.seeds.try_into().unwrap_or(usize::MAX));
+    let next = AtomicU64::new(0);
+    let (done, outcomes) = mpsc::channel();
+    let failed = thread::scope(|scope| {
+        for _ in 0..cores {
+            let (done, next) = (done.clone(), &next);
+            scope.spawn(move || {
+                loop {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    if place >= args.seeds {
+                        return;
+                    }
+                    let one = Instant::now();
+                    let outcome = simulate(settings(args, args.seed.saturating_add(place)));
+                    let sent = done.send((place, (outcome, one.elapsed().as_secs_f64())));
+                    if sent.is_err() {
+                        return;
+                    }
+                }
+            });
         }
+        drop(done);
+        let failed = print_in_order(args.seed, outcomes);
+        // What is under way ends; nothing begins any more.
+        next.store(args.seeds, Ordering::Relaxed);
+        failed
+    });
+    if failed {
+        return Ok(ExitCode::FAILURE);
     }
     let memory =
         peak_memory_kib().map_or_else(String::new, |kib| format!(", {} MiB at most", kib / 1024));
@@ -38,6 +57,38 @@ pub(crate) fn run(args: &Sim) -> Result<ExitCode> {
         begun.elapsed().as_secs_f64()
     );
     Ok(ExitCode::SUCCESS)
+}
+
+fn settings(args: &Sim, seed: u64) -> Settings {
+    Settings {
+        seed,
+        networks: args.networks,
+        minutes: args.minutes,
+        plant: args.plant.map(|plant| match plant {
+            SimPlant::DropAck => Plant::DropAck,
+            SimPlant::SkipDedup => Plant::SkipDedup,
+        }),
+    }
+}
+
+/// Prints each seed when all before it are done; true at the first that failed.
+fn print_in_order(first: u64, outcomes: mpsc::Receiver<(u64, Outcome)>) -> bool {
+    let mut waiting = BTreeMap::new();
+    let mut place = 0;
+    for (at, outcome) in outcomes {
+        waiting.insert(at, outcome);
+        while let Some((outcome, seconds)) = waiting.remove(&place) {
+            match outcome {
+                Ok(summary) => println!("{}", line(first.saturating_add(place), &summary, seconds)),
+                Err(failure) => {
+                    println!("{failure}");
+                    return true;
+                }
+            }
+            place += 1;
+        }
+    }
+    false
 }
 
 /// The most memory this process ever had; `None` where the system does not say.
