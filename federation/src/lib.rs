@@ -19,6 +19,7 @@ pub mod link;
 
 pub use close::{CloseCode, Retry};
 pub use code::Code;
+pub use handshake::Claimed;
 pub use handshake::fault::Misbehaved;
 pub use link::{
     Change, Config, DeliveryVerdict, Event, Evidence, Input, Item, Limits, Link, Outputs, Own,

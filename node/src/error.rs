@@ -23,6 +23,8 @@ pub struct ApiError {
     pub message: String,
     /// What the log should say besides.
     pub detail: Option<String>,
+    /// Headers of the answer besides the usual ones.
+    pub headers: Vec<(&'static str, String)>,
 }
 
 impl ApiError {
@@ -38,6 +40,7 @@ impl ApiError {
             code: code.into(),
             message: message.into(),
             detail: None,
+            headers: Vec::new(),
         }
     }
 
@@ -66,6 +69,13 @@ impl ApiError {
         Self::new(404, code, message)
     }
 
+    /// Adds a header to the answer.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: String) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
     /// Renders the error for the request `id`, and logs what it hides.
     ///
     /// # Errors
@@ -77,6 +87,9 @@ impl ApiError {
         let response = Response::from_json(&self.body(id))?.with_status(self.status);
         response.headers().set(REQUEST_ID, id)?;
         response.headers().set("cache-control", "no-store")?;
+        for (name, value) in &self.headers {
+            response.headers().set(name, value)?;
+        }
         Ok(response)
     }
 

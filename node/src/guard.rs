@@ -4,10 +4,12 @@
 //! bounds the asking: no redirects, JSON only, 64 KiB read as they stream, 5 s for everything.
 //! DNS cannot be pinned, so what comes back is believed only for its signature.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
 use entente_lexicon::{Did, Host};
+use entente_trust::crypto::sign::VerifyingKey;
 use entente_well_known::document::{self, DocumentError};
 use entente_well_known::guard::{GuardError, Target, check_peer_url};
 use futures::TryStreamExt;
@@ -35,6 +37,8 @@ pub struct FetchedDocument {
     pub hash: String,
     /// Its signing key's fingerprint.
     pub fingerprint: String,
+    /// Its signing keys, by name.
+    pub keys: BTreeMap<String, VerifyingKey>,
 }
 
 /// Fetches and verifies the document of the network at a host that the rules admit.
@@ -53,6 +57,7 @@ pub async fn fetch_document(target: &Target) -> Result<FetchedDocument, ApiError
         did: verified.did,
         hash: BASE64URL_NOPAD.encode(&verified.hash),
         fingerprint: verified.fingerprint,
+        keys: verified.keys,
         text,
     })
 }

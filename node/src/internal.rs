@@ -22,10 +22,14 @@ pub const AGENT: &str = "AGENT";
 
 /// The header by which the Worker tells an agent's object who acts: `admin` or `agent`.
 pub const ACTOR: &str = "x-entente-actor";
-/// The header by which a dialling network names itself, and by which the Worker passes it on.
+/// The header by which the Worker tells a link which network signed an upgrade.
 pub const FROM: &str = "x-entente-from";
-/// The header by which a dialling network names its host.
-pub const FROM_HOST: &str = "x-entente-host";
+/// The header by which the Worker tells a link the name of the key that signed.
+pub const FROM_KID: &str = "x-entente-kid";
+/// The header by which the Worker tells a link the signature's nonce.
+pub const NONCE: &str = "x-entente-nonce";
+/// The header by which the Worker tells a link how long to remember the nonce.
+pub const NONCE_UNTIL: &str = "x-entente-nonce-until";
 
 const INTERNAL_PREFIX: &str = "x-entente-";
 const ORIGIN: &str = "http://object";

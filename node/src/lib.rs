@@ -9,6 +9,7 @@ pub mod agent;
 pub mod auth;
 pub mod config;
 pub mod drill;
+pub mod edge;
 pub mod error;
 pub mod guard;
 pub mod internal;

@@ -131,6 +131,8 @@ pub struct Events {
 pub struct FirstContact {
     /// The host that the stranger claims.
     pub host: Host,
+    /// The key that it claims to have signed with.
+    pub key: String,
 }
 
 /// `GET /links` of the relay's object: the state of each link by the peer's host.

@@ -6,13 +6,15 @@
 //! [`strict`] first.
 //!
 //! Start reading at [`document`] for `/.well-known/agent-network.json`, at [`card`] for an agent's
-//! keys, and at [`guard`] for which hosts may be asked at all. `valid/` and `invalid/` hold
+//! keys, at [`guard`] for which hosts may be asked at all, and at [`signature`] for the signatures on
+//! requests between networks. `valid/` and `invalid/` hold
 //! examples of documents; each invalid one is named for its fault.
 
 pub mod card;
 pub mod did_web;
 pub mod document;
 pub mod guard;
+pub mod signature;
 pub mod strict;
 
 pub use card::{AgentCard, CardError, VerifiedCard};

@@ -10,6 +10,7 @@ mod http;
 mod identity;
 mod opening;
 mod session;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -26,6 +27,7 @@ pub use document::{duplicate_key, resign, sign_document};
 pub use identity::{FakeAgent, Identity, Known};
 pub use opening::{Initiator, Party, Responder, alter, opening_frame};
 pub use session::{Direction, Frame, Item, Kind, Receipt, Session};
+pub use upgrade::{SignedUpgrade, check_upgrade};
 
 /// A peer at `localhost:<port>`.
 #[derive(Debug)]
@@ -158,20 +160,8 @@ impl FakePeer {
     /// Opens a federation socket to a network, as itself.
     #[must_use]
     pub fn dial(&self, network: &Network) -> Socket {
-        self.dial_as(network, self.identity.did.as_str())
-            .expect("the network upgrades")
-    }
-
-    /// Opens a federation socket under any DID.
-    ///
-    /// # Errors
-    /// The status and body of a refusal.
-    pub fn dial_as(&self, network: &Network, did: &str) -> Result<Socket, (u16, Vec<u8>)> {
-        let headers = [
-            ("x-entente-from", did),
-            ("x-entente-host", self.identity.host.as_str()),
-        ];
-        Socket::open(&format!("{}{FEDERATION_PATH}", network.url), &headers)
+        let upgrade = SignedUpgrade::new(&self.identity, network);
+        dial_with(network, &upgrade.headers()).expect("the network upgrades")
     }
 
     /// Asks a network's admin to add it as a peer.
@@ -192,6 +182,21 @@ impl FakePeer {
     pub fn know(&self, network: &Network) -> Known {
         Known::read(&Client::new(&network.url).get(DOCUMENT_PATH).body)
     }
+}
+
+/// Opens a federation socket with any headers.
+///
+/// # Errors
+/// The status and body of a refusal.
+pub fn dial_with(
+    network: &Network,
+    headers: &[(&'static str, String)],
+) -> Result<Socket, (u16, Vec<u8>)> {
+    let headers: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    Socket::open(&format!("{}{FEDERATION_PATH}", network.url), &headers)
 }
 
 impl Page {

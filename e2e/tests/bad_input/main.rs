@@ -1,7 +1,8 @@
 //! Bad input: every refusal has its own code, and what was refused changes nothing.
 //!
 //! `api` is what a client can get wrong, `documents` what a host can publish, `answering` and
-//! `dialling` how a peer can cheat when it is dialled and when it dials, `session` and
+//! `dialling` how a peer can cheat when it is dialled and when it dials, `upgrade` how anybody can
+//! before that, `session` and
 //! `mail` what it can do once it is in.
 #![allow(
     clippy::indexing_slicing,
@@ -17,6 +18,7 @@ mod dialling;
 mod documents;
 mod mail;
 mod session;
+mod upgrade;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -32,7 +34,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 
 fn deployment() -> &'static Deployment {
     static SHARED: OnceLock<Deployment> = OnceLock::new();
-    SHARED.get_or_init(|| Options::default().networks(2).fake_peers(40).start())
+    SHARED.get_or_init(|| Options::default().networks(2).fake_peers(48).start())
 }
 
 fn alpha() -> &'static Network {

@@ -1,6 +1,6 @@
 //! Dials and sockets.
 
-use entente_federation::{Code, Input, SocketId};
+use entente_federation::{Claimed, Code, Input, SocketId};
 
 use crate::fact::Fact;
 use crate::queue::Job;
@@ -51,7 +51,11 @@ impl World {
         for side in [end, end ^ 1] {
             self.ends[side].sockets.insert(id);
         }
-        let claimed = self.networks[self.ends[end].network].did.clone();
+        let network = &self.networks[self.ends[end].network];
+        let claimed = Claimed {
+            did: network.did.clone(),
+            kid: network.kid.clone(),
+        };
         let socket = SocketId(id);
         self.input(end ^ 1, Input::Accepted { socket, claimed });
         // Making room for the other side may have cost us our own memory: then nobody is told.

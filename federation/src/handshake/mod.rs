@@ -22,7 +22,7 @@ pub mod keys;
 pub mod responder;
 pub mod transcript;
 
-use entente_lexicon::TrustLevel;
+use entente_lexicon::{Did, TrustLevel};
 use entente_trust::crypto::sign::{SigningKey, VerifyingKey};
 
 use crate::frame::opening::{Cursor, Party, WireLimits};
@@ -49,6 +49,15 @@ pub struct Context<'a> {
     pub key: &'a SigningKey,
     /// The peer.
     pub peer: &'a Peer,
+}
+
+/// Who signed an upgrade, as the edge verified it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// The network.
+    pub did: Did,
+    /// The name of the key.
+    pub kid: String,
 }
 
 /// A signing key of the peer and its name.

@@ -1,6 +1,6 @@
 //! The side that is dialled.
 
-use entente_lexicon::{Did, TrustLevel};
+use entente_lexicon::TrustLevel;
 use entente_trust::crypto::kem::KemPublic;
 use rand_core::CryptoRng;
 use serde_bytes::ByteBuf;
@@ -8,7 +8,7 @@ use serde_bytes::ByteBuf;
 use super::fault::Misbehaved;
 use super::keys::{Maced, Schedule};
 use super::transcript::{LABEL_AUTH, LABEL_HELLO_ACK, LABEL_READY, Transcript};
-use super::{Context, Established, PeerKey, PeerStand, Role};
+use super::{Claimed, Context, Established, PeerKey, PeerStand, Role};
 use crate::frame::opening::{
     Body, Cursor, Hello, HelloAck, OpeningFrame, Ready, SUITE_X_WING, VERSION, WireLimits, encode,
 };
@@ -53,14 +53,14 @@ pub struct Answer {
 
 /// Checks a HELLO and answers it with a HELLO_ACK.
 ///
-/// `claimed` is who the upgrade said it was.
+/// `claimed` is who signed the upgrade.
 ///
 /// # Errors
 /// The first check that fails. After [`Misbehaved::StaleDocument`] the same frame may be given
 /// again with a newer document.
 pub fn receive_hello<R: CryptoRng>(
     context: &Context<'_>,
-    claimed: &Did,
+    claimed: &Claimed,
     bytes: &[u8],
     rng: &mut R,
 ) -> Result<(ExpectAuth, Vec<u8>), Misbehaved> {
@@ -110,7 +110,7 @@ pub fn receive_hello<R: CryptoRng>(
 
 fn check_hello(
     context: &Context<'_>,
-    claimed: &Did,
+    claimed: &Claimed,
     hello: &Hello,
 ) -> Result<(PeerKey, KemPublic), Misbehaved> {
     if hello.to != context.own.did {
@@ -119,7 +119,8 @@ fn check_hello(
     if hello.from.did == context.own.did {
         return Err(Misbehaved::OwnDid);
     }
-    if hello.from.did != *claimed || hello.from.did != context.peer.did {
+    let signed = hello.from.did == claimed.did && hello.from.kid == claimed.kid;
+    if !signed || hello.from.did != context.peer.did {
         return Err(Misbehaved::UpgradeMismatch);
     }
     // Our preference lists have one entry each.

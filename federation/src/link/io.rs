@@ -7,6 +7,7 @@ use entente_trust::policy::Policy;
 
 use super::config::{PeerDocument, Reject};
 use crate::code::Code;
+use crate::handshake::Claimed;
 use crate::handshake::fault::Misbehaved;
 
 /// A socket, named by the driver that opened it; never used twice in one driver's life.
@@ -52,8 +53,8 @@ pub enum Input<'a> {
     Accepted {
         /// The new socket.
         socket: SocketId,
-        /// The DID its upgrade named.
-        claimed: Did,
+        /// Who signed its upgrade.
+        claimed: Claimed,
     },
     /// A frame arrived.
     Frame {

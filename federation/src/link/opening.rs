@@ -13,7 +13,7 @@ use crate::code::Code;
 use crate::handshake::fault::Misbehaved;
 use crate::handshake::initiator::{self, ExpectHelloAck, ExpectReady};
 use crate::handshake::responder::{self, Answer, Authenticated, ExpectAuth};
-use crate::handshake::{Established, PeerStand};
+use crate::handshake::{Claimed, Established, PeerStand};
 
 /// A whole handshake takes at most so long.
 pub(super) const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
@@ -36,7 +36,7 @@ pub(super) struct Opening {
 
 #[derive(Debug)]
 enum Expect {
-    Hello { claimed: Did },
+    Hello { claimed: Claimed },
     HelloAck(Box<ExpectHelloAck>),
     Auth(Box<ExpectAuth>),
     Ready(Box<ExpectReady>),
@@ -101,7 +101,7 @@ impl Link {
         &mut self,
         now: Timestamp,
         socket: SocketId,
-        claimed: Did,
+        claimed: Claimed,
         out: &mut Outputs,
     ) {
         if self.shut {

@@ -137,9 +137,12 @@ fn a_hello_from_another_than_the_upgrade_named() {
     hello_refused(Misbehaved::UpgradeMismatch, |hello| {
         hello.from.did = Identity::new(3).did
     });
-    let mut victim = Victim::dialled_by(Identity::new(3).did);
+    let mut victim = Victim::dialled_by(Identity::new(3).claimed());
     let hello = bare(&Hand::new(1).hello());
     victim.refused(&hello, 1, Misbehaved::UpgradeMismatch);
+    hello_refused(Misbehaved::UpgradeMismatch, |hello| {
+        hello.from.kid = "kid-9".into();
+    });
 }
 
 #[test]
@@ -166,7 +169,7 @@ fn a_stale_document_is_fetched_once_and_then_refused() {
         .handle(victim.now, Input::Document(Ok(document)));
     victim.check_refused(&out, 1, Misbehaved::StaleDocument);
     // Soon after, nobody can make us fetch again.
-    victim.accept(Identity::new(1).did);
+    victim.accept(Identity::new(1).claimed());
     victim.refused(&bare(&hello), 1, Misbehaved::StaleDocument);
 }
 
@@ -186,9 +189,12 @@ fn a_host_or_key_that_the_document_does_not_have() {
     hello_refused(Misbehaved::HostMismatch, |hello| {
         hello.from.host = Host::parse("evil.example.com").unwrap();
     });
-    hello_refused(Misbehaved::UnknownKey, |hello| {
-        hello.from.kid = "kid-9".into()
-    });
+    let mut retired = Identity::new(1);
+    retired.kid = "kid-9".into();
+    let mut victim = Victim::dialled_by(retired.claimed());
+    let mut hello = Hand::new(1).hello();
+    hello.from.kid = retired.kid;
+    victim.refused(&bare(&hello), 1, Misbehaved::UnknownKey);
 }
 
 #[test]
@@ -227,7 +233,7 @@ fn a_replayed_hello_leads_to_a_bad_signature() {
     let auth = hand.auth().encode();
     assert_eq!(faults(&victim.frame(&auth)), []);
     // Somebody recorded both frames and plays them again.
-    victim.accept(Identity::new(1).did);
+    victim.accept(Identity::new(1).claimed());
     let again = victim.answer(&hello);
     assert_ne!(again, ack);
     victim.refused(&auth, 3, Misbehaved::BadSignature);
@@ -284,11 +290,11 @@ fn a_dial_number_that_did_not_rise() {
     let hand = greet(&mut victim, 1, 500);
     assert_eq!(faults(&victim.frame(&hand.auth().encode())), []);
     for stale in [0, 499, 500] {
-        victim.accept(Identity::new(1).did);
+        victim.accept(Identity::new(1).claimed());
         let hand = greet(&mut victim, 2 + stale, stale);
         victim.refused(&hand.auth().encode(), 3, Misbehaved::StaleDial);
     }
-    victim.accept(Identity::new(1).did);
+    victim.accept(Identity::new(1).claimed());
     let hand = greet(&mut victim, 9, 501);
     let out = victim.frame(&hand.auth().encode());
     assert_eq!(faults(&out), []);
@@ -305,7 +311,7 @@ fn nothing_is_believed_before_auth() {
     let before = session.victim.link.view(session.victim.now);
     // A stranger speaks for the peer: the session stays, nothing is stored.
     let established = session.victim.socket;
-    session.victim.accept(Identity::new(1).did);
+    session.victim.accept(Identity::new(1).claimed());
     let mut stranger = Hand::new(2);
     let mut hello = stranger.hello();
     hello.dial = 1 << 52;

@@ -69,7 +69,7 @@ fn a_reflected_hello() {
     victim.refused(&hello, 2, Misbehaved::UnexpectedFrame);
     // On another socket it is for somebody else.
     let (mut victim, hello) = Victim::dialling(TrustLevel::Open);
-    victim.accept(Identity::new(1).did);
+    victim.accept(Identity::new(1).claimed());
     victim.refused(&hello, 1, Misbehaved::WrongRecipient);
 }
 

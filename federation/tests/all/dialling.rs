@@ -268,7 +268,7 @@ fn at_most_two_handshakes_are_in_progress() {
     let mut pair = Pair::new(13);
     pair.nodes[ALPHA].config.allow_outbound = false;
     pair.start(ALPHA);
-    let claimed = pair.nodes[BETA].identity.did.clone();
+    let claimed = pair.nodes[BETA].identity.claimed();
     let now = pair.now;
     let link = pair.nodes[ALPHA].link.as_mut().unwrap();
     let mut closed = Vec::new();

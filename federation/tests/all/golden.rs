@@ -53,7 +53,7 @@ fn one_whole_handshake_and_one_frame_of_each_type() {
     golden("1-hello", &hello);
     let mut rng = TestRng::new(2);
     let (expect_auth, ack) =
-        responder::receive_hello(&dialled, &alpha.did, &hello, &mut rng).unwrap();
+        responder::receive_hello(&dialled, &alpha.claimed(), &hello, &mut rng).unwrap();
     golden("2-hello-ack", &ack);
     let (expect_ready, auth) = expect_ack
         .receive(&dialler, &ack, vec![(1, 5, 40)])

@@ -10,8 +10,10 @@ use entente_federation::handshake::keys::{Maced, Schedule, Traffic};
 use entente_federation::handshake::transcript::{
     LABEL_AUTH, LABEL_HELLO_ACK, LABEL_READY, Transcript,
 };
-use entente_federation::{Event, Input, Link, Misbehaved, Outputs, Request, Restored, SocketId};
-use entente_lexicon::{Did, Timestamp, TrustLevel};
+use entente_federation::{
+    Claimed, Event, Input, Link, Misbehaved, Outputs, Request, Restored, SocketId,
+};
+use entente_lexicon::{Timestamp, TrustLevel};
 use entente_trust::crypto::kem::{KemPublic, KemSecret};
 use serde_bytes::ByteBuf;
 
@@ -45,7 +47,7 @@ impl Victim {
     }
 
     /// One that was just dialled by `claimed`.
-    pub(crate) fn dialled_by(claimed: Did) -> Self {
+    pub(crate) fn dialled_by(claimed: Claimed) -> Self {
         let mut victim = Self::new(TrustLevel::Open, false);
         victim.accept(claimed);
         victim
@@ -53,7 +55,7 @@ impl Victim {
 
     /// One that was just dialled by its peer.
     pub(crate) fn dialled() -> Self {
-        Self::dialled_by(Identity::new(1).did)
+        Self::dialled_by(Identity::new(1).claimed())
     }
 
     /// One that just dialled, and its HELLO.
@@ -73,7 +75,7 @@ impl Victim {
     }
 
     /// A new socket from its peer.
-    pub(crate) fn accept(&mut self, claimed: Did) {
+    pub(crate) fn accept(&mut self, claimed: Claimed) {
         self.socket = SocketId(self.socket.0 + 1);
         let input = Input::Accepted {
             socket: self.socket,
@@ -305,7 +307,7 @@ impl HandSession {
 
     pub(crate) fn open_with(seed: u64, restored: Restored) -> Self {
         let mut victim = Victim::restored(TrustLevel::Open, false, restored);
-        victim.accept(Identity::new(1).did);
+        victim.accept(Identity::new(1).claimed());
         let mut hand = Hand::new(seed);
         let hello = bare(&hand.hello());
         hand.absorb(&hello);

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use entente_federation::handshake::transcript::{LABEL_AUTH, LABEL_READY};
 use entente_federation::{
-    Change, Code, Config, DeliveryVerdict, Event, Evidence, Input, Item, Limits, Link, Outputs,
-    Own, Peer, PeerDocument, Reject, Request, Restored, RestoredIn, RestoredOut, SocketId, View,
+    Change, Claimed, Code, Config, DeliveryVerdict, Event, Evidence, Input, Item, Limits, Link,
+    Outputs, Own, Peer, PeerDocument, Reject, Request, Restored, RestoredIn, RestoredOut, SocketId,
+    View,
 };
 use entente_lexicon::{Did, Host, Timestamp, TrustLevel};
 use entente_trust::crypto::hash::sha256;
@@ -38,6 +39,13 @@ impl Identity {
             kid: format!("kid-{number}"),
             key: SigningKey::from_seed(&[number; 32]),
             document: [number ^ 0xff; 32],
+        }
+    }
+
+    pub(crate) fn claimed(&self) -> Claimed {
+        Claimed {
+            did: self.did.clone(),
+            kid: self.kid.clone(),
         }
     }
 
@@ -413,7 +421,7 @@ impl Pair {
             stalled: false,
         };
         self.sockets.insert(socket, fresh);
-        let claimed = self.nodes[node].identity.did.clone();
+        let claimed = self.nodes[node].identity.claimed();
         self.input(1 - node, Input::Accepted { socket, claimed });
         self.input(node, Input::Dialled { socket });
     }

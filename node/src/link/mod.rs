@@ -14,5 +14,6 @@ mod own;
 mod receipts;
 mod sockets;
 mod store;
+mod upgrade;
 
 pub use object::Link;

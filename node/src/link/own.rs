@@ -9,6 +9,7 @@ use entente_lexicon::{Did, Host};
 use entente_trust::crypto::rest::MasterKey;
 use entente_trust::crypto::sign::SigningKey;
 use entente_trust::identity::SealedKey;
+use entente_trust::proof::Signer;
 use entente_well_known::{VerifiedDocument, document};
 
 use crate::config::{Problem, variable};
@@ -50,6 +51,17 @@ impl Own {
             kid: identity.kid,
             document_hash,
         })
+    }
+}
+
+impl Own {
+    /// What requests to peers are signed with.
+    pub(super) fn signer(&self) -> Signer<'_> {
+        Signer {
+            did: &self.did,
+            kid: &self.kid,
+            key: &self.key,
+        }
     }
 }
 

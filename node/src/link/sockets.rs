@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use entente_federation::{Code, Input, SocketId};
-use entente_lexicon::Did;
+use entente_well_known::signature::HOST;
 use futures::StreamExt;
 use futures::future::{Either, select};
 use wasm_bindgen_futures::spawn_local;
@@ -13,8 +13,9 @@ use worker::{
     WebSocketPair, WebsocketEvent, console_warn,
 };
 
+use crate::edge::signature::sign_get;
 use crate::error::ApiError;
-use crate::internal::{self, FROM, FROM_HOST};
+use crate::internal;
 use crate::link::driver::Driver;
 
 /// How long an upgrade may take.
@@ -61,8 +62,8 @@ impl Driver {
         let peer = self.peer()?;
         let headers = Headers::new();
         headers.set("upgrade", "websocket")?;
-        headers.set(FROM, own.did.as_str())?;
-        headers.set(FROM_HOST, own.host.as_str())?;
+        headers.set(HOST, own.host.as_str())?;
+        sign_get(&headers, &own.signer(), peer.host.as_str(), FEDERATION_PATH)?;
         let mut init = RequestInit::new();
         init.with_method(Method::Get)
             .with_headers(headers)
@@ -89,10 +90,7 @@ impl Driver {
 
     /// Takes a socket that the peer opened, as the Worker passed it on.
     pub(super) fn accept(self: &Rc<Self>, request: &Request) -> Result<Response, ApiError> {
-        let claimed = request.headers().get(FROM)?.unwrap_or_default();
-        let claimed = Did::parse(&claimed).map_err(|error| {
-            ApiError::bad_request("MALFORMED_ADDRESS", format!("{FROM}: {error}."))
-        })?;
+        let claimed = self.admit_upgrade(request)?;
         let pair = WebSocketPair::new()?;
         let socket = self.adopt(pair.server)?;
         self.feed(Input::Accepted { socket, claimed })?;

@@ -5,8 +5,10 @@ use std::rc::Rc;
 use entente_federation::{Change, Code, Item, Reject, Restored, RestoredIn, RestoredOut};
 use entente_lexicon::{Did, Timestamp};
 
+use crate::link::upgrade;
 use crate::params;
 use crate::store::sqlite::{Row, Sqlite, StoreError};
+use worker::SqlStorageValue;
 
 const SCHEMA: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS meta(k TEXT PRIMARY KEY, v TEXT NOT NULL) WITHOUT ROWID",
@@ -60,9 +62,22 @@ impl LinkStore {
         self.db.transaction(work)
     }
 
+    pub(super) fn exec(&self, sql: &str, params: Vec<SqlStorageValue>) -> Result<(), StoreError> {
+        self.db.exec(sql, params)
+    }
+
+    pub(super) fn row(
+        &self,
+        sql: &str,
+        params: Vec<SqlStorageValue>,
+    ) -> Result<Option<Row>, StoreError> {
+        self.db.row(sql, params)
+    }
+
     pub(super) fn create(&self) -> Result<(), StoreError> {
         SCHEMA
             .iter()
+            .chain([&upgrade::SCHEMA])
             .try_for_each(|sql| self.db.exec(sql, params![]))
     }
 

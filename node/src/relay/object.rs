@@ -134,7 +134,7 @@ impl Core {
     }
 
     fn first_contact(&self, contact: &FirstContact) -> Result<(), ApiError> {
-        if self.limits.borrow_mut().admit(&contact.host, now()) {
+        if self.limits.borrow_mut().admit(contact, now()) {
             Ok(())
         } else {
             Err(ApiError::new(

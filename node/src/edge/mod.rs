@@ -1,0 +1,3 @@
+//! What the Worker settles before any object is woken: who signed a request.
+
+pub mod signature;
