@@ -7,6 +7,7 @@ use entente_federation::frame::items::{self, WireItem};
 use entente_federation::frame::opening::{OpeningFrame, WireLimits};
 use entente_federation::frame::receipt::Receipt;
 use entente_federation::frame::session::{Header, Kind, finish};
+use entente_federation::handshake::keys::Traffic;
 use entente_federation::handshake::responder::Answer;
 use entente_federation::handshake::{Context, initiator, responder};
 use entente_federation::{CloseCode, Code, Item, Reject};
@@ -15,25 +16,41 @@ use entente_lexicon::{Timestamp, TrustLevel};
 use crate::pair::{Identity, agent};
 use crate::rng::TestRng;
 
+fn path(name: &str) -> PathBuf {
+    let folder = [env!("CARGO_MANIFEST_DIR"), "tests", "golden", name];
+    folder.iter().collect::<PathBuf>().with_extension("hex")
+}
+
+/// The text of a golden file.
+pub(crate) fn read(name: &str) -> String {
+    std::fs::read_to_string(path(name)).unwrap_or_default()
+}
+
 fn golden(name: &str, bytes: &[u8]) {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "golden", name]
-        .iter()
-        .collect();
-    let path = path.with_extension("hex");
     let hex: Vec<String> = bytes
         .chunks(32)
         .map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect())
         .collect();
     let text = hex.join("\n") + "\n";
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, &text).unwrap();
+        std::fs::write(path(name), &text).unwrap();
     }
-    let stored = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(stored, text, "{name} changed on the wire");
+    assert_eq!(read(name), text, "{name} changed on the wire");
 }
 
 #[test]
 fn one_whole_handshake_and_one_frame_of_each_type() {
+    let (traffic, reject) = handshake();
+    session_frames(&Identity::new(1), &Identity::new(2), &traffic, reject);
+}
+
+/// The keys of the session that the golden handshake opens, as its initiator holds them.
+pub(crate) fn traffic() -> Traffic {
+    handshake().0
+}
+
+/// Goes through the handshake, comparing its frames; also the reject in READY.
+fn handshake() -> (Traffic, Reject) {
     let (alpha, beta) = (Identity::new(1), Identity::new(2));
     let (alpha_own, beta_own) = (alpha.own(), beta.own());
     let (alpha_peer, beta_peer) = (beta.as_peer(), alpha.as_peer());
@@ -91,15 +108,10 @@ fn one_whole_handshake_and_one_frame_of_each_type() {
             .all(|f| OpeningFrame::decode(f).is_ok())
     );
 
-    session_frames(&alpha, &beta, &ours.traffic, reject);
+    (ours.traffic, reject)
 }
 
-fn session_frames(
-    alpha: &Identity,
-    beta: &Identity,
-    traffic: &entente_federation::handshake::keys::Traffic,
-    reject: Reject,
-) {
+fn session_frames(alpha: &Identity, beta: &Identity, traffic: &Traffic, reject: Reject) {
     let sent = |name: &str, counter: u64, kind: Kind, place: (u8, u64, u64), body: &[u8]| {
         let (stream, epoch, seq) = place;
         let mut frame = Header {
