@@ -74,6 +74,8 @@ close_codes! {
     PolicyPrivate = 4408, "POLICY_PRIVATE", Later;
     /// One side's level is `verified`, which needs attestations nobody has yet.
     VerifiedUnavailable = 4409, "VERIFIED_UNAVAILABLE", Later;
+    /// The other side banned this one.
+    Banned = 4413, "BANNED", Later;
     /// [`Misbehaved::MalformedFrame`].
     MalformedFrame = 4420, "MALFORMED_FRAME", Soon;
     /// [`Misbehaved::OversizeFrame`].

@@ -78,6 +78,10 @@ pub struct Config {
     pub trust_level: TrustLevel,
     /// Loopback hosts that may be reached over http; empty in production.
     pub dev_hosts: Vec<Host>,
+    /// Whether anything may come in from any peer.
+    pub allow_inbound: bool,
+    /// Whether anything may go out to any peer.
+    pub allow_outbound: bool,
 }
 
 const MAX_NAME_CHARS: usize = 63;
@@ -88,12 +92,19 @@ impl Config {
     /// # Errors
     /// [`Problem::Variable`] naming the first that is missing or malformed.
     pub fn from_env(env: &Env) -> Result<Self, Problem> {
-        Self::from_texts(
+        let config = Self::from_texts(
             &variable(env, "NETWORK_HOST"),
             &variable(env, "NETWORK_NAME"),
             &variable(env, "TRUST_LEVEL"),
             &variable(env, "DEV_PEER_HOSTS"),
-        )
+        )?;
+        Ok(Self {
+            allow_inbound: gate(&variable(env, "ALLOW_INBOUND"))
+                .ok_or(Problem::Variable("ALLOW_INBOUND"))?,
+            allow_outbound: gate(&variable(env, "ALLOW_OUTBOUND"))
+                .ok_or(Problem::Variable("ALLOW_OUTBOUND"))?,
+            ..config
+        })
     }
 
     /// Checks the variables' texts; empty means absent.
@@ -128,6 +139,8 @@ impl Config {
             name,
             trust_level,
             dev_hosts,
+            allow_inbound: true,
+            allow_outbound: true,
         })
     }
 
@@ -160,7 +173,20 @@ impl Config {
         } else {
             "tls"
         };
-        format!("{version} {level} {schemes} {} {}", self.host, self.name)
+        let gates = (self.allow_inbound, self.allow_outbound);
+        format!(
+            "{version} {level} {schemes} {gates:?} {} {}",
+            self.host, self.name
+        )
+    }
+}
+
+/// Reads whether a direction is open: yes unless told.
+fn gate(text: &str) -> Option<bool> {
+    match text {
+        "" | "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
     }
 }
 
@@ -230,6 +256,21 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn a_direction_is_open_unless_told() {
+        assert_eq!(
+            ["", "true", "false"].map(gate),
+            [Some(true), Some(true), Some(false)]
+        );
+        assert_eq!(["no", "0", "False"].map(gate), [None; 3]);
+        let open = with_dev("").unwrap();
+        let closed = Config {
+            allow_outbound: false,
+            ..open.clone()
+        };
+        assert_ne!(open.document_key(), closed.document_key());
     }
 
     #[test]

@@ -31,6 +31,8 @@ const DOCUMENT_PATH: &str = "/.well-known/agent-network.json";
 pub struct FetchedDocument {
     /// The peer's DID.
     pub did: Did,
+    /// The name that it gives itself.
+    pub name: String,
     /// The document, byte for byte.
     pub text: String,
     /// Its SHA-256 in base64url.
@@ -55,6 +57,7 @@ pub async fn fetch_document(target: &Target) -> Result<FetchedDocument, ApiError
     let verified = document::verify(&text, &target.host).map_err(disbelieved)?;
     Ok(FetchedDocument {
         did: verified.did,
+        name: verified.name,
         hash: BASE64URL_NOPAD.encode(&verified.hash),
         fingerprint: verified.fingerprint,
         keys: verified.keys,

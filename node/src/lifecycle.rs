@@ -10,6 +10,7 @@ use crate::error::ApiError;
 use crate::internal::{self, now};
 use crate::shapes::{CloseLink, Nothing};
 use crate::store::agents::AgentStatus;
+use crate::store::bans::BanRow;
 use crate::store::d1::Directory;
 use crate::store::peers::PeerRow;
 
@@ -45,7 +46,9 @@ pub async fn sync_peer(
     request: &str,
 ) -> Result<(), ApiError> {
     let stub = internal::link(env, &peer.did)?;
-    let Nothing {} = internal::post(&stub, "/init", &peer.init(), request).await?;
+    let ban = directory.ban(&peer.did, Some(&peer.host), now()).await?;
+    let init = peer.init(ban.as_ref());
+    let Nothing {} = internal::post(&stub, "/init", &init, request).await?;
     directory.peer_synced(&peer.did, peer.policy_version).await
 }
 
@@ -56,19 +59,30 @@ pub async fn sync_peer(
 /// If D1 fails.
 pub async fn wake_links(env: &Env, directory: &Directory, request: &str) -> Result<(), ApiError> {
     let peers = directory.peers().await?;
+    let bans = directory.bans(now()).await?;
     let calls = peers
         .iter()
         .filter(|peer| !peer.is_closing())
         .map(|peer| async {
             let stub = internal::link(env, &peer.did)?;
-            let outcome: Result<Value, _> =
-                internal::post(&stub, "/init", &peer.init(), request).await;
+            let init = peer.init(banned(&bans, peer));
+            let outcome: Result<Value, _> = internal::post(&stub, "/init", &init, request).await;
             outcome.map(|_view| ())
         });
     for error in join_all(calls).await.into_iter().filter_map(Result::err) {
         console_warn!("a link could not be woken: {error}");
     }
     Ok(())
+}
+
+/// Finds the ban on a peer among those in force: the one that lasts longest.
+#[must_use]
+pub fn banned<'a>(bans: &'a [BanRow], peer: &PeerRow) -> Option<&'a BanRow> {
+    let names = [peer.did.as_str(), peer.host.as_str()];
+    let on_peer = bans
+        .iter()
+        .filter(|ban| names.contains(&ban.subject.as_str()));
+    on_peer.max_by_key(|ban| ban.expires_at.unwrap_or(u64::MAX))
 }
 
 /// Winds a peer's link up, so that queued mail is refused to its senders, and forgets the peer.

@@ -2,7 +2,7 @@
 //!
 //! None of it is reachable from outside: clients see `entente_lexicon::api`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use entente_lexicon::api::{LinkState, NewEvent, PublicKeysView};
 use entente_lexicon::{AgentName, Did, Host, Timestamp, TrustLevel};
@@ -45,15 +45,76 @@ pub struct InitLink {
     pub peer_did: Did,
     /// The peer's host.
     pub host: Host,
-    /// The level it is held at.
-    pub level: TrustLevel,
-    /// Its agents that may talk.
-    pub allow_agents: Vec<Did>,
+    /// What may cross to and from it.
+    pub policy: PeerPolicy,
+    /// The ban in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ban: Option<LinkBan>,
     /// Its verified document, byte for byte.
     pub document: String,
     /// Rises with every change; a lower one than the last is stale.
     #[serde(default)]
     pub policy_version: u64,
+}
+
+/// What an admin decided may cross to and from a peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerPolicy {
+    /// The level it is held at.
+    pub level: TrustLevel,
+    /// Its agents that may talk.
+    pub allow_agents: BTreeSet<Did>,
+    /// Patterns for collections; `None` is what the level says.
+    pub allow_collections: Option<Vec<String>>,
+    /// Other networks whose events may pass through it.
+    pub allow_networks: BTreeSet<Did>,
+    /// Whether anything may come in.
+    pub allow_inbound: bool,
+    /// Whether anything may go out.
+    pub allow_outbound: bool,
+}
+
+impl PeerPolicy {
+    /// Makes the policy of a level: nobody listed, both directions open.
+    #[must_use]
+    pub const fn new(level: TrustLevel) -> Self {
+        Self {
+            level,
+            allow_agents: BTreeSet::new(),
+            allow_collections: None,
+            allow_networks: BTreeSet::new(),
+            allow_inbound: true,
+            allow_outbound: true,
+        }
+    }
+}
+
+/// A ban as a link must know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkBan {
+    /// Until when; `None` is until an admin lifts it.
+    pub until: Option<Timestamp>,
+}
+
+/// `POST /preview` of a link's object: what would this policy change?
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TryPolicy {
+    /// The policy to try.
+    pub policy: PeerPolicy,
+    /// Our own agents, by DID.
+    pub ours: Vec<Did>,
+    /// Messages that crossed lately: whether they came in, our agent, the peer's.
+    pub recent: Vec<(bool, Did, Did)>,
+}
+
+/// `GET /recent?peer=<host>` of the relay's object: messages that crossed to or from a peer lately,
+/// each once: whether it came in, its sender's address, its recipient's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecentMessages {
+    /// Newest first.
+    pub messages: Vec<(bool, String, String)>,
 }
 
 /// `POST /close` of a link's object.
@@ -149,5 +210,7 @@ pub struct Nothing {}
 /// The header by which the Worker tells the relay that an admin looks.
 pub const VIEWER: &str = "x-entente-viewer";
 
+/// `GET /recent` of the relay's object answers [`RecentMessages`].
+pub const RECENT_PATH: &str = "/recent";
 /// `GET /peers` of the relay's object answers `api::PublicPeers`.
 pub const PEERS_PATH: &str = "/peers";

@@ -2,12 +2,19 @@
 //!
 //! Field names are camelCase on the wire. Instants are RFC 3339 strings. Cursors are opaque.
 
+mod trust;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{Content, ReceiptStatus, Timestamp, TrustLevel};
+
+pub use trust::{
+    AcceptRequest, AddPeer, BanList, BanView, ChangePeer, NewBan, PeerRequest, PeerRequests,
+    PeerTrust, Preview, PreviewExample, PreviewGroup, Turn,
+};
 
 /// The body of every error: `{"error": {…}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -282,31 +289,6 @@ pub enum AgentNotice {
     },
 }
 
-/// `POST /admin/federation/peers`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct AddPeer {
-    /// The peer's origin, such as `https://network.friend.dev`.
-    pub peer_url: String,
-    /// How far to trust it.
-    pub trust_level: TrustLevel,
-    /// The peer's agents that may talk, both ways; none under allowlist means nobody.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub allow_agents: Option<Vec<String>>,
-}
-
-/// `PATCH /admin/federation/peers/:did`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ChangePeer {
-    /// The new level.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trust_level: Option<TrustLevel>,
-    /// The new list.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub allow_agents: Option<Vec<String>>,
-}
-
 /// The state of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -359,6 +341,9 @@ pub struct PeerView {
     /// When we dial next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_retry: Option<Timestamp>,
+    /// What else the admin holds about it.
+    #[serde(flatten)]
+    pub trust: PeerTrust,
 }
 
 /// `GET /admin/federation/peers`.

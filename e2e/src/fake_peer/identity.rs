@@ -59,7 +59,7 @@ pub struct Known {
 
 /// Returns the current instant.
 #[must_use]
-pub(super) fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .expect("a clock after 1970");

@@ -24,7 +24,7 @@ use crate::socket::Socket;
 use crate::wait::PATIENCE;
 
 pub use document::{duplicate_key, resign, sign_document};
-pub use identity::{FakeAgent, Identity, Known};
+pub use identity::{FakeAgent, Identity, Known, now};
 pub use opening::{Initiator, Party, Responder, alter, opening_frame};
 pub use session::{Direction, Frame, Item, Kind, Receipt, Session};
 pub use upgrade::{SignedUpgrade, check_upgrade};

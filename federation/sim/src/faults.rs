@@ -117,13 +117,7 @@ impl World {
             }
             TrustLevel::Allowlist
         };
-        self.set_policy(
-            end,
-            Policy {
-                level,
-                allow_agents,
-            },
-        );
+        self.set_policy(end, Policy::new(level, allow_agents));
         let change = self.ends[end].policy_change;
         let pause = self.rng.between(200, 20_000);
         self.queue

@@ -357,10 +357,7 @@ fn end(network: usize, rng: &mut Rng) -> End {
 }
 
 pub(crate) const fn open() -> Policy {
-    Policy {
-        level: TrustLevel::Open,
-        allow_agents: BTreeSet::new(),
-    }
+    Policy::new(TrustLevel::Open, BTreeSet::new())
 }
 
 fn agent(number: usize) -> Agent {

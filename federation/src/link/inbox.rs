@@ -467,14 +467,8 @@ mod tests {
 
     #[test]
     fn what_was_refused_behind_a_slow_agent_stays_refused_after_a_restart() {
-        let strict = Policy {
-            level: TrustLevel::Allowlist,
-            allow_agents: BTreeSet::from([did(1)]),
-        };
-        let open = Policy {
-            level: TrustLevel::Open,
-            allow_agents: BTreeSet::new(),
-        };
+        let strict = Policy::new(TrustLevel::Allowlist, BTreeSet::from([did(1)]));
+        let open = Policy::new(TrustLevel::Open, BTreeSet::new());
         let mut inbox = Inbox::restore(RestoredIn::default(), Vec::new());
         let (handed, changes) = receive(&mut inbox, &strict);
         assert_eq!(handed, [1]);

@@ -100,16 +100,18 @@ impl Link {
             last_error: None,
             round_trip_ms: None,
         };
-        if let Some(code) = link.own_refusal() {
-            link.last_error = Some(code.code());
+        let refusal = link.own_refusal();
+        if refusal.is_some() || !link.config.policy.allow_outbound {
             link.outbox.begin_scan();
         }
+        link.last_error = refusal.map(CloseCode::code);
         link
     }
 
     /// Advances the machine by one input.
     pub fn handle(&mut self, now: Timestamp, input: Input<'_>) -> Outputs {
         let mut out = Outputs::default();
+        self.lift_ban(now, &mut out);
         match input {
             Input::Dialled { socket } => self.dialled(now, socket, &mut out),
             Input::DialFailed { code } => self.dial_failed(now, code, &mut out),
@@ -152,6 +154,12 @@ impl Link {
             round_trip_ms: self.round_trip_ms,
             queued: self.outbox.queued(),
         }
+    }
+
+    /// Returns what may cross, as it stands now.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.config.policy
     }
 
     fn is_up(&self) -> bool {
@@ -346,10 +354,13 @@ impl Link {
     }
 
     fn change_policy(&mut self, now: Timestamp, policy: Policy, out: &mut Outputs) {
-        let changed = policy.level != self.config.policy.level;
-        self.config.policy = policy;
+        let before = std::mem::replace(&mut self.config.policy, policy);
         self.outbox.forget_ready();
-        if !changed {
+        let after = &self.config.policy;
+        if before.allow_outbound && !after.allow_outbound {
+            self.outbox.begin_scan();
+        }
+        if before.level == after.level && before.ban.is_some() == after.ban.is_some() {
             return;
         }
         let refusal = self.own_refusal();
@@ -364,6 +375,19 @@ impl Link {
         }
     }
 
+    /// A ban that is over is over without anybody's doing.
+    fn lift_ban(&mut self, now: Timestamp, out: &mut Outputs) {
+        let ban = self.config.policy.ban;
+        if ban.is_some_and(|ban| ban.is_over(now)) {
+            let policy = Policy {
+                ban: None,
+                ..self.config.policy.clone()
+            };
+            self.change_policy(now, policy, out);
+            self.last_error = self.own_refusal().map(CloseCode::code);
+        }
+    }
+
     fn shut_down(&mut self, now: Timestamp, code: Code, out: &mut Outputs) {
         self.close_openings(CloseCode::Removed, out);
         self.end_session(now, CloseCode::Removed, false, out);
@@ -371,9 +395,9 @@ impl Link {
         self.last_error = Some(code);
     }
 
-    /// The close code under which our own level admits no link.
+    /// The close code under which our own policy admits no link.
     fn own_refusal(&self) -> Option<CloseCode> {
-        opening::refusal(self.config.policy.level, &self.config.peer.did)
+        opening::refusal(&self.config.policy)
     }
 
     fn look_at_clock(&mut self, now: Timestamp, out: &mut Outputs) {
@@ -412,7 +436,7 @@ impl Link {
 
     /// Acknowledges and sends whatever can be.
     fn flush(&mut self, now: Timestamp, out: &mut Outputs) {
-        if self.own_refusal().is_some() {
+        if self.own_refusal().is_some() || !self.config.policy.allow_outbound {
             self.outbox.continue_scan(out);
         }
         let Some(session) = self
@@ -440,6 +464,7 @@ impl Link {
         !under_way
             && !self.shut
             && self.config.allow_outbound
+            && self.config.policy.allow_outbound
             && self.own_refusal().is_none()
             && (self.outbox.has_work() || self.dialler.curious)
     }
@@ -475,9 +500,11 @@ impl Link {
         let openings = self.openings.iter().map(|opening| opening.deadline);
         let session = self.session.iter().map(Session::deadline);
         let dial = self.dialler.next_at().filter(|_| self.wants_dial());
+        let ban = self.config.policy.ban.and_then(|ban| ban.until);
         openings
             .chain(session)
             .chain(dial)
+            .chain(ban)
             .chain(self.dialler.asked_until())
             .chain(self.inbox.deadline())
             .min()

@@ -1,11 +1,10 @@
 //! Handshakes in progress, and which session stays when two come up.
 
-use entente_lexicon::{Did, Timestamp, TrustLevel};
-use entente_trust::policy::{Direction, Policy, stricter};
+use entente_lexicon::{Timestamp, TrustLevel};
+use entente_trust::policy::{Policy, Reason, allows_link, needs_attestations, stricter};
 
 use super::config::PeerDocument;
 use super::io::{Change, Event, Outputs, Request, SocketId};
-use super::outbox;
 use super::session::Session;
 use super::{Link, close};
 use crate::close::{CloseCode, Retry};
@@ -199,7 +198,7 @@ impl Link {
         self.dialler.peer = state.dial;
         out.changes.push(Change::DialPeer(state.dial));
         let granted = stricter(state.want, self.config.policy.level);
-        if let Some(code) = refusal(granted, &self.config.peer.did) {
+        if let Some(code) = level_refusal(granted) {
             self.last_error = Some(code.code());
             return close(socket, code, out);
         }
@@ -466,18 +465,22 @@ impl Link {
     }
 }
 
-/// Returns the close code under which a level admits no link: one at which even a listed agent's
-/// message would not pass.
-pub(super) fn refusal(level: TrustLevel, peer: &Did) -> Option<CloseCode> {
-    let policy = Policy {
-        level,
-        allow_agents: [peer.clone()].into(),
-    };
-    let code = outbox::refusal(&policy, Direction::Inbound, peer)?;
-    let verified = code == CloseCode::VerifiedUnavailable.code();
-    Some(if verified {
-        CloseCode::VerifiedUnavailable
+/// Returns the close code under which a policy admits no link.
+pub(super) fn refusal(policy: &Policy) -> Option<CloseCode> {
+    match policy.link_refusal() {
+        Some(Reason::Banned) => Some(CloseCode::Banned),
+        Some(_) => Some(CloseCode::PolicyPrivate),
+        None => level_refusal(policy.level),
+    }
+}
+
+/// Returns the close code under which a level admits no link.
+fn level_refusal(level: TrustLevel) -> Option<CloseCode> {
+    if !allows_link(level) {
+        Some(CloseCode::PolicyPrivate)
+    } else if needs_attestations(level) {
+        Some(CloseCode::VerifiedUnavailable)
     } else {
-        CloseCode::PolicyPrivate
-    })
+        None
+    }
 }

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use entente_lexicon::{Did, Timestamp};
-use entente_trust::policy::{self, Direction, ItemKind, Policy, Verdict};
+use entente_trust::policy::{self, Direction, ItemKind, Policy, Proof, Verdict};
 
 use super::config::{Limits, RestoredOut};
 use super::io::{Change, Event, Evidence, Item, Outputs, Request};
@@ -455,12 +455,12 @@ impl Outbox {
 /// Asks policy about one message; returns why not.
 pub(super) fn refusal(policy: &Policy, direction: Direction, peer_agent: &Did) -> Option<Code> {
     let item = policy::Item {
-        kind: ItemKind::Message,
-        peer_agent,
+        kind: ItemKind::Message { peer_agent },
+        proof: Proof::Pending,
     };
     match policy::decide(policy, direction, &item) {
         Verdict::Pass => None,
-        Verdict::Refuse(reason) => Some(Code::from_static(reason.code())),
+        Verdict::Hold(reason) | Verdict::Refuse(reason) => Some(Code::from_static(reason.code())),
     }
 }
 

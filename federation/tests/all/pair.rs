@@ -76,10 +76,7 @@ impl Identity {
 }
 
 pub(crate) fn policy(level: TrustLevel) -> Policy {
-    Policy {
-        level,
-        allow_agents: BTreeSet::new(),
-    }
+    Policy::new(level, BTreeSet::new())
 }
 
 pub(crate) fn limits() -> Limits {

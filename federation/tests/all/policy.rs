@@ -5,16 +5,13 @@ use std::collections::BTreeSet;
 use entente_federation::{Code, Event, Input};
 use entente_lexicon::TrustLevel;
 use entente_lexicon::api::LinkState;
-use entente_trust::policy::Policy;
+use entente_trust::policy::{Ban, Policy};
 
 use crate::pair::{ALPHA, BETA, Pair, agent, policy};
 
 fn listed(agents: &[(usize, u64)]) -> Policy {
     let allow_agents: BTreeSet<_> = agents.iter().map(|(node, n)| agent(*node, *n)).collect();
-    Policy {
-        level: TrustLevel::Allowlist,
-        allow_agents,
-    }
+    Policy::new(TrustLevel::Allowlist, allow_agents)
 }
 
 fn codes(pair: &Pair, node: usize) -> BTreeSet<String> {
@@ -60,9 +57,9 @@ fn the_sender_is_refused_at_once_and_the_receiver_refuses_what_still_comes() {
 
 #[test]
 fn no_link_exists_at_private_or_verified() {
-    for (level, code) in [
-        (TrustLevel::Private, "POLICY_PRIVATE"),
-        (TrustLevel::Verified, "VERIFIED_UNAVAILABLE"),
+    for (level, code, refused) in [
+        (TrustLevel::Private, "POLICY_PRIVATE", "POLICY_PRIVATE"),
+        (TrustLevel::Verified, "VERIFIED_UNAVAILABLE", "NOT_ALLOWED"),
     ] {
         for strict in [ALPHA, BETA] {
             let mut pair = Pair::new(3);
@@ -79,7 +76,7 @@ fn no_link_exists_at_private_or_verified() {
             );
             assert_eq!(
                 pair.nodes[strict].store.outcome.get(&sent[0]),
-                Some(&Some(Code::from_static(code)))
+                Some(&Some(Code::from_static(refused)))
             );
             assert_eq!(
                 pair.nodes[ALPHA].count(|e| matches!(e, Event::Up { .. })),
@@ -263,4 +260,75 @@ fn what_the_peer_refused_may_be_withdrawn_before_its_sender_hears_of_it() {
     assert_eq!(pair.nodes[ALPHA].count(accused), 0);
     pair.run_for(1_000);
     assert!(pair.nodes[BETA].store.restored.rejects.is_empty());
+}
+
+#[test]
+fn a_link_that_may_send_nothing_neither_dials_nor_sends_and_still_receives() {
+    let mut pair = Pair::new(11);
+    let mut closed = policy(TrustLevel::Open);
+    closed.allow_outbound = false;
+    pair.nodes[ALPHA].config.policy = closed;
+    pair.start(ALPHA);
+    let refused = pair.send(ALPHA, 1);
+    let closed = Some(Code::from_static("OUTBOUND_CLOSED"));
+    assert_eq!(
+        pair.nodes[ALPHA].store.outcome.get(&refused[0]),
+        Some(&closed)
+    );
+    pair.run_for(100_000);
+    assert_eq!(pair.nodes[ALPHA].dials, 0);
+    pair.start(BETA);
+    let sent = [refused, pair.send(BETA, 5)];
+    assert!(pair.run_until(60_000, Pair::settled));
+    pair.check(&sent);
+}
+
+#[test]
+fn what_waits_is_refused_when_a_link_may_send_nothing_any_more() {
+    let mut pair = Pair::new(12);
+    pair.start(ALPHA);
+    let sent = pair.send(ALPHA, 100);
+    let mut closed = policy(TrustLevel::Open);
+    closed.allow_outbound = false;
+    pair.nodes[ALPHA].config.policy = closed.clone();
+    pair.input(ALPHA, Input::Policy(closed));
+    let outcome = &pair.nodes[ALPHA].store.outcome;
+    assert!(
+        sent.iter()
+            .all(|id| outcome.get(id).is_some_and(Option::is_some))
+    );
+    assert_eq!(
+        codes(&pair, ALPHA),
+        BTreeSet::from(["OUTBOUND_CLOSED".to_owned()])
+    );
+}
+
+#[test]
+fn a_banned_peers_link_closes_and_comes_back_when_the_ban_is_over() {
+    let mut pair = Pair::new(13);
+    pair.start_both();
+    pair.run_for(2_000);
+    let mut banned = policy(TrustLevel::Open);
+    banned.ban = Some(Ban {
+        until: Some(pair.now.after(120_000)),
+    });
+    pair.nodes[ALPHA].config.policy = banned.clone();
+    pair.input(ALPHA, Input::Policy(banned));
+    pair.run_for(1_000);
+    for node in [ALPHA, BETA] {
+        assert_eq!(pair.view(node).state, LinkState::Refused);
+        assert_eq!(
+            pair.view(node).last_error,
+            Some(Code::from_static("BANNED"))
+        );
+    }
+    let refused = pair.send(ALPHA, 1);
+    let outcome = pair.nodes[ALPHA].store.outcome.get(&refused[0]);
+    assert_eq!(outcome, Some(&Some(Code::from_static("BANNED"))));
+    pair.nodes[ALPHA].config.policy = policy(TrustLevel::Open);
+    pair.run_for(125_000);
+    let later = pair.send(ALPHA, 1);
+    assert!(pair.run_until(60_000, Pair::settled));
+    assert_eq!(pair.nodes[ALPHA].store.outcome.get(&later[0]), Some(&None));
+    assert_eq!(pair.view(ALPHA).last_error, None);
 }

@@ -173,6 +173,7 @@ fn EditDrawer(
         let body = ChangePeer {
             trust_level: Some(policy.level.get_untracked()),
             allow_agents: policy.listed(),
+            ..ChangePeer::default()
         };
         spawn_local(async move {
             match http::change_peer(&key, &did, &body).await {

@@ -153,9 +153,11 @@ fn AddForm() -> impl IntoView {
         event.prevent_default();
         let Some(key) = store.key() else { return };
         let body = AddPeer {
-            peer_url: url.with_untracked(|url| url.trim().to_owned()),
-            trust_level: policy.level.get_untracked(),
             allow_agents: policy.listed(),
+            ..AddPeer::new(
+                url.with_untracked(|url| url.trim().to_owned()),
+                policy.level.get_untracked(),
+            )
         };
         if body.peer_url.is_empty() || adding.get_untracked() {
             return;

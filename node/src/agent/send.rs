@@ -268,6 +268,11 @@ fn refusal(code: &str, contact: &Contact) -> ApiError {
             "is held at allowlist and this agent is not on its list: an admin can add it to allowAgents",
         ),
         "POLICY_PRIVATE" => (403, "is held at private: nothing is sent there"),
+        "BANNED" => (403, "is banned by this network: nothing is sent there"),
+        "OUTBOUND_CLOSED" => (
+            403,
+            "is sent nothing by this network: an admin can set allowOutbound",
+        ),
         "OUTBOX_FULL" => (
             429,
             "has too much mail waiting: try again when its link is up",

@@ -51,6 +51,13 @@ pub enum Route {
     ShowPeer,
     ChangePeer,
     RemovePeer,
+    PreviewPeer,
+    ListRequests,
+    AcceptRequest,
+    RejectRequest,
+    AddBan,
+    ListBans,
+    LiftBan,
 }
 
 /// One line of the table. In a path, `:x` stands for one segment and `*` for any rest.
@@ -151,6 +158,38 @@ pub const TABLE: &[Entry] = &[
         "/admin/federation/peers/:did",
         Admin,
         Route::RemovePeer,
+    ),
+    entry(
+        "POST",
+        "/admin/federation/peers/:did/preview",
+        Admin,
+        Route::PreviewPeer,
+    ),
+    entry(
+        "GET",
+        "/admin/federation/requests",
+        Admin,
+        Route::ListRequests,
+    ),
+    entry(
+        "POST",
+        "/admin/federation/requests/:did/accept",
+        Admin,
+        Route::AcceptRequest,
+    ),
+    entry(
+        "POST",
+        "/admin/federation/requests/:did/reject",
+        Admin,
+        Route::RejectRequest,
+    ),
+    entry("POST", "/admin/federation/bans", Admin, Route::AddBan),
+    entry("GET", "/admin/federation/bans", Admin, Route::ListBans),
+    entry(
+        "DELETE",
+        "/admin/federation/bans/:subject",
+        Admin,
+        Route::LiftBan,
     ),
 ];
 

@@ -11,6 +11,8 @@ mod directory;
 mod driver;
 mod object;
 mod own;
+mod policy;
+mod preview;
 mod receipts;
 mod sockets;
 mod store;

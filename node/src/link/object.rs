@@ -8,8 +8,7 @@ use std::rc::Rc;
 
 use entente_federation::{Code, Input, Item};
 use entente_lexicon::Did;
-use entente_lexicon::api::{LinkState, PeerView};
-use entente_trust::policy::Policy;
+use entente_lexicon::api::{LinkState, PeerTrust, PeerView};
 use worker::{
     DurableObject, Env, Method, Request, Response, State, WebSocket, WebSocketIncomingMessage,
     console_error, durable_object,
@@ -21,7 +20,7 @@ use crate::error::{ApiError, answer};
 use crate::internal;
 use crate::link::driver::{Driver, not_peered};
 use crate::link::store::Outgoing;
-use crate::shapes::{CloseLink, InitLink};
+use crate::shapes::{CloseLink, InitLink, TryPolicy};
 
 /// One peer's link.
 #[durable_object]
@@ -118,6 +117,11 @@ impl Driver {
                 let handoff = wire::read(&mut request).await?;
                 self.wake().await?;
                 wire::respond(&self.take(handoff)?)
+            }
+            (Method::Post, "/preview") => {
+                let wish: TryPolicy = request.json().await?;
+                self.wake().await?;
+                Ok(Response::from_json(&self.preview(&wish)?)?)
             }
             (Method::Get, "/resolve") => {
                 let agent = query(&request, "agent")?;
@@ -263,9 +267,9 @@ impl Driver {
             did: peer.peer_did.to_string(),
             host: peer.host.to_string(),
             fingerprint: self.fingerprint.borrow().clone(),
-            trust_level: peer.level,
+            trust_level: peer.policy.level,
             granted: view.as_ref().and_then(|view| view.granted),
-            allow_agents: peer.allow_agents.iter().map(ToString::to_string).collect(),
+            allow_agents: Vec::new(),
             state: view
                 .as_ref()
                 .map_or(LinkState::Connecting, |view| view.state),
@@ -277,16 +281,9 @@ impl Driver {
                 .as_ref()
                 .and_then(|v| v.last_error.as_ref().map(ToString::to_string)),
             next_retry: view.and_then(|view| view.next_retry),
+            trust: PeerTrust::default(),
         };
         Ok(Response::from_json(&shown)?)
-    }
-}
-
-/// What the admin allows to cross this link.
-pub(super) fn policy_of(record: &InitLink) -> Policy {
-    Policy {
-        level: record.level,
-        allow_agents: record.allow_agents.iter().cloned().collect(),
     }
 }
 

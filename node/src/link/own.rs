@@ -16,7 +16,7 @@ use crate::config::{Problem, variable};
 use crate::error::ApiError;
 use crate::internal;
 use crate::link::driver::{Driver, not_peered};
-use crate::link::object::policy_of;
+use crate::link::policy::policy_of;
 use crate::shapes::{InitLink, RelayIdentity};
 
 /// Our own network.
@@ -96,7 +96,7 @@ impl Driver {
                 host: record.host.clone(),
                 document: peer_document(&verified),
             },
-            policy: policy_of(&record),
+            policy: policy_of(&record.policy, record.ban, self.config()?)?,
             allow_outbound: true,
             limits: Limits::default(),
         };
@@ -112,7 +112,7 @@ impl Driver {
 
     /// Gives the running machine what changed.
     pub(super) fn replace_record(self: &Rc<Self>, record: InitLink) -> Result<(), ApiError> {
-        let policy = policy_of(&record);
+        let policy = policy_of(&record.policy, record.ban, self.config()?)?;
         if self.peer()?.document != record.document {
             let document = peer_document(&self.verify(&record)?);
             self.feed(Input::Document(Ok(document)))?;

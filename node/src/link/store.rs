@@ -317,6 +317,27 @@ impl LinkStore {
         )
     }
 
+    /// Returns sender and recipient of each message that waits.
+    pub(super) fn waiting(&self) -> Result<Vec<(Did, Did)>, StoreError> {
+        let acked = self.number("out_acked")?;
+        let rows = self.db.rows(
+            "SELECT sender, recipient FROM outbox WHERE seq > ? AND LENGTH(bytes) > 0 ORDER BY seq",
+            params![acked],
+        )?;
+        rows.iter()
+            .map(|row| Ok((did(row, 0)?, did(row, 1)?)))
+            .collect()
+    }
+
+    /// Returns the peer's agents whose cards are known.
+    pub(super) fn known_agents(&self) -> Result<Vec<Did>, StoreError> {
+        let rows = self.db.rows(
+            "SELECT agent FROM cards WHERE agent LIKE 'did:%' ORDER BY agent LIMIT ?",
+            params![MAX_SHOWN],
+        )?;
+        rows.iter().map(|row| did(row, 0)).collect()
+    }
+
     /// Returns when the oldest message that waits was queued.
     pub(super) fn oldest(&self) -> Result<Option<Timestamp>, StoreError> {
         let acked = self.number("out_acked")?;
@@ -360,21 +381,24 @@ impl LinkStore {
     }
 }
 
+/// Agents of the peer that a preview looks at.
+const MAX_SHOWN: u32 = 1_000;
 /// Cards kept per peer.
 const MAX_CARDS: u32 = 10_000;
 
 fn item(row: &Row) -> Result<Item, StoreError> {
-    let text = |column| -> Result<Did, StoreError> {
-        Did::parse(&row.text(column)?)
-            .ok()
-            .ok_or(StoreError::Column(column))
-    };
     Ok(Item {
         id: id(row, 1)?,
-        from: text(2)?,
-        to: text(3)?,
+        from: did(row, 2)?,
+        to: did(row, 3)?,
         bytes: row.blob(4)?.into(),
     })
+}
+
+fn did(row: &Row, column: usize) -> Result<Did, StoreError> {
+    Did::parse(&row.text(column)?)
+        .ok()
+        .ok_or(StoreError::Column(column))
 }
 
 fn reject(row: &Row) -> Result<Reject, StoreError> {

@@ -8,7 +8,11 @@ use worker::WebSocket;
 use crate::error::ApiError;
 use crate::relay::core::{Core, Live};
 use crate::relay::firehose::{ADMIN, OBSERVER, send};
+use crate::shapes::RecentMessages;
 
+/// Events that are searched for messages to or from one peer, and messages found at most.
+const LOOKED_AT: u64 = 2_000;
+const MAX_RECENT: usize = 200;
 /// Events of one call; the callers batch by fewer.
 const MAX_BATCH: usize = 1_000;
 
@@ -42,6 +46,27 @@ impl Core {
         }
         self.schedule_status();
         Ok(())
+    }
+
+    /// Finds the messages that crossed to or from a peer among the last events.
+    pub(super) fn recent(&self, host: &str) -> Result<RecentMessages, ApiError> {
+        let after = self.store.newest()?.saturating_sub(LOOKED_AT);
+        let mut events = self.store.after(after)?;
+        events.reverse();
+        let crossed = events
+            .into_iter()
+            .filter(|event| event.peer.as_deref() == Some(host));
+        let messages = crossed.filter_map(|event| {
+            let came_in = match event.kind.as_str() {
+                "message.received" => true,
+                "message.accepted" => false,
+                _ => return None,
+            };
+            Some((came_in, event.from?, event.to?))
+        });
+        Ok(RecentMessages {
+            messages: messages.take(MAX_RECENT).collect(),
+        })
     }
 
     fn show(&self, live: &Live, events: &[Event]) -> Result<(), ApiError> {

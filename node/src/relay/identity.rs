@@ -179,8 +179,8 @@ impl Stored {
             name: self.name.clone(),
             secure: !config.is_dev(&self.host),
             federation: Federation {
-                allow_inbound: linked,
-                allow_outbound: linked,
+                allow_inbound: linked && config.allow_inbound,
+                allow_outbound: linked && config.allow_outbound,
                 trust_level: config.trust_level,
             },
             software_version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -19,7 +19,7 @@ use crate::error::{ApiError, answer};
 use crate::internal::{new_request_id, now, request_id};
 use crate::lifecycle::{self, INTERRUPTED_MS};
 use crate::relay::core::Core;
-use crate::shapes::{CardPaper, Events, FirstContact, InitRelay, Nothing};
+use crate::shapes::{CardPaper, Events, FirstContact, InitRelay, Nothing, RECENT_PATH};
 
 /// What a viewer may send to see whether the socket is alive; answered without waking the object.
 const PING: &str = "ping";
@@ -125,6 +125,12 @@ impl Core {
                 Ok(Response::from_json(&self.make_ticket()?)?)
             }
             (Method::Get, "/firehose") => self.open_firehose(&request).await,
+            (Method::Get, RECENT_PATH) => {
+                let url = request.url()?;
+                let host = url.query_pairs().find(|(key, _)| key == "peer");
+                let host = host.map(|(_, host)| host.into_owned()).unwrap_or_default();
+                Ok(Response::from_json(&self.recent(&host)?)?)
+            }
             (Method::Get, "/peers") => {
                 let peers = self.peers().await?;
                 Ok(Response::from_json(&PublicPeers { peers })?)

@@ -1,21 +1,20 @@
 //! `GET /relay/federation`: another network dials us.
 
-use std::collections::BTreeSet;
-
 use entente_lexicon::Host;
 use entente_trust::policy::{self, FirstContact};
-use entente_well_known::guard::{Target, check_host};
+use entente_well_known::guard::Target;
 use entente_well_known::signature::{Claim, HOST};
 use worker::{Request, Response};
 
 use crate::edge::signature;
 use crate::error::{ApiError, REQUEST_ID};
-use crate::guard;
-use crate::internal::{self, FROM, FROM_KID, NONCE, NONCE_UNTIL};
+use crate::guard::{self, FetchedDocument};
+use crate::internal::{self, FROM, FROM_KID, NONCE, NONCE_UNTIL, now};
 use crate::routes::call::{Call, Ready};
 use crate::routes::network::require_upgrade;
-use crate::routes::peers::{self, Wish};
-use crate::shapes::{self, Nothing};
+use crate::routes::peers::{self, Asked, Wish};
+use crate::routes::{bans, requests};
+use crate::shapes::{FirstContact as FirstContactPaper, Nothing, PeerPolicy};
 use crate::store::peers::PeerRow;
 
 /// Hands the socket of a peer to its link, after first contact if we do not know it yet. The link
@@ -34,14 +33,10 @@ pub(super) async fn upgrade(call: &Call) -> Result<Response, ApiError> {
             "This network does not peer with itself.",
         ));
     }
-    let known = call.directory()?.peer(&claim.did).await?;
-    let peer = match known.filter(|peer| !peer.is_closing()) {
-        Some(peer) => {
-            signature::check_peer(&claim, &peer)?;
-            peer
-        }
-        None => first_contact(call, &ready, &claim).await?,
-    };
+    if !ready.config.allow_inbound {
+        return Err(inbound_closed());
+    }
+    let peer = admitted(call, &ready, &claim).await?;
     let until = claim.until.0.to_string();
     let headers = [
         (REQUEST_ID, call.id.as_str()),
@@ -54,51 +49,73 @@ pub(super) async fn upgrade(call: &Call) -> Result<Response, ApiError> {
     internal::forward(&link, &call.request, "/accept", &headers, None).await
 }
 
+/// Turns away whom nobody wants, before any object wakes.
+async fn admitted(call: &Call, ready: &Ready, claim: &Claim) -> Result<PeerRow, ApiError> {
+    let directory = call.directory()?;
+    let known = directory.peer(&claim.did).await?;
+    let known = known.filter(|peer| !peer.is_closing());
+    let host = match &known {
+        Some(peer) => {
+            signature::check_peer(claim, peer)?;
+            peer.host.clone()
+        }
+        None => claimed_host(&call.request)?,
+    };
+    let ban = directory.ban(&claim.did, Some(&host), now()).await?;
+    if ban.is_some() {
+        return Err(bans::banned());
+    }
+    match known {
+        Some(peer) if peer.policy().allow_inbound => Ok(peer),
+        Some(_) => Err(inbound_closed()),
+        None => first_contact(call, ready, claim, host).await,
+    }
+}
+
 /// Decides about a network that nobody here has decided about yet.
-async fn first_contact(call: &Call, ready: &Ready, claim: &Claim) -> Result<PeerRow, ApiError> {
+async fn first_contact(
+    call: &Call,
+    ready: &Ready,
+    claim: &Claim,
+    host: Host,
+) -> Result<PeerRow, ApiError> {
     let level = match policy::first_contact(ready.config.trust_level) {
         FirstContact::Accept(level) => level,
-        FirstContact::Queue => {
-            return Err(ApiError::new(
-                403,
-                "PEERING_REQUIRED",
-                "This network peers only with networks that its admin has added: ask for it.",
-            ));
-        }
+        FirstContact::Queue => return Err(requests::queue(call, ready, claim, host).await?),
         FirstContact::Refuse => return Err(network_private()),
     };
+    let (target, _document) = prove(call, ready, claim, host).await?;
     let wish = Wish {
-        target: prove(call, ready, claim).await?,
-        level,
-        allow_agents: BTreeSet::new(),
+        target,
+        policy: PeerPolicy::new(level),
         expected: Some(claim.did.clone()),
+        asked: Asked::ByPeer,
+        fingerprint: None,
     };
     peers::admit(call, ready, &wish).await
 }
 
 /// Checks that a stranger is the network at the host it names: that host's document, fetched once
 /// within limits, has the key that signed.
-async fn prove(call: &Call, ready: &Ready, claim: &Claim) -> Result<Target, ApiError> {
-    let host = claimed_host(&call.request)?;
-    let config = &ready.config;
-    let target = check_host(&host, std::slice::from_ref(&config.host), &config.dev_hosts)
-        .map_err(guard::refused)?;
+pub(super) async fn prove(
+    call: &Call,
+    ready: &Ready,
+    claim: &Claim,
+    host: Host,
+) -> Result<(Target, FetchedDocument), ApiError> {
+    let target = requests::target(ready, &host)?;
     let relay = internal::relay(&call.env)?;
-    let contact = shapes::FirstContact {
+    let contact = FirstContactPaper {
         host,
         key: format!("{}#{}", claim.did, claim.kid),
     };
     let Nothing {} = internal::post(&relay, "/first-contact", &contact, &call.id).await?;
     let document = guard::fetch_document(&target).await?;
     if document.did != claim.did {
-        return Err(ApiError::new(
-            403,
-            "PEER_DID_MISMATCH",
-            "The host's document is of another network than the one that dialled.",
-        ));
+        return Err(peers::did_mismatch());
     }
     signature::check(claim, document.keys.get(&claim.kid))?;
-    Ok(target)
+    Ok((target, document))
 }
 
 fn claimed_host(request: &Request) -> Result<Host, ApiError> {
@@ -106,6 +123,14 @@ fn claimed_host(request: &Request) -> Result<Host, ApiError> {
     Host::parse(&text).map_err(|error| {
         ApiError::bad_request("INVALID_PEER_HEADERS", format!("header {HOST}: {error}."))
     })
+}
+
+fn inbound_closed() -> ApiError {
+    ApiError::new(
+        403,
+        "INBOUND_CLOSED",
+        "This network is not dialled by that peer: it dials where it wants to talk.",
+    )
 }
 
 pub(super) fn network_private() -> ApiError {

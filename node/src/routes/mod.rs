@@ -1,6 +1,7 @@
 //! Every route of the HTTP API, dispatched by the access table.
 
 mod agents;
+mod bans;
 pub(crate) mod body;
 mod call;
 mod dashboard;
@@ -10,7 +11,9 @@ mod health;
 mod mail;
 mod network;
 mod peers;
+mod policy;
 mod reply;
+mod requests;
 
 use worker::{Env, Request, Response};
 
@@ -104,5 +107,12 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::ShowPeer => peers::show(&call).await,
         Route::ChangePeer => peers::change(call).await,
         Route::RemovePeer => peers::remove(&call).await,
+        Route::PreviewPeer => policy::preview(call).await,
+        Route::ListRequests => requests::list(&call).await,
+        Route::AcceptRequest => requests::accept(call).await,
+        Route::RejectRequest => requests::reject(&call).await,
+        Route::AddBan => bans::add(call).await,
+        Route::ListBans => bans::list(&call).await,
+        Route::LiftBan => bans::lift(&call).await,
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use entente_lexicon::api::{
-    AddPeer, ChangePeer, LinkState, NewEvent, PeerList, PeerView, PublicPeers,
+    AddPeer, BanView, ChangePeer, LinkState, NewEvent, PeerList, PeerTrust, PeerView, PublicPeers,
 };
 use entente_lexicon::{Did, Timestamp, TrustLevel};
-use entente_trust::policy::{self, Direction, Item, ItemKind, Policy, Reason, Verdict};
+use entente_trust::policy::{allows_link, needs_attestations};
 use entente_well_known::guard::{Target, check_peer_url};
 use futures::stream::{self, StreamExt};
 use worker::Response;
@@ -18,32 +18,42 @@ use crate::lifecycle;
 use crate::routes::agents::arm_sweep;
 use crate::routes::call::{Call, Ready};
 use crate::routes::federation::network_private;
-use crate::routes::{body, reply};
-use crate::shapes::PEERS_PATH;
+use crate::routes::{bans, body, policy, reply};
+use crate::shapes::{PEERS_PATH, PeerPolicy};
+use crate::store::bans::BanRow;
 use crate::store::peers::{NewPeer, PeerRow};
 
 /// Peers that a network may have.
 const MAX_PEERS: u64 = 500;
 /// Of these, networks that came by themselves leave some for those that the admin wants.
 const MAX_STRANGERS: u64 = 400;
-/// Agents that one peer's list may name.
-const MAX_ALLOWED: usize = 1_000;
 /// Links that are asked for their status at once.
 const ASKED_AT_ONCE: usize = 16;
 
 /// A peer that somebody wants, checked but not yet asked.
 pub(super) struct Wish {
     pub(super) target: Target,
-    pub(super) level: TrustLevel,
-    pub(super) allow_agents: BTreeSet<Did>,
+    pub(super) policy: PeerPolicy,
     /// The DID that its document must have.
     pub(super) expected: Option<Did>,
+    pub(super) asked: Asked,
+    /// The fingerprint that the admin compared.
+    pub(super) fingerprint: Option<String>,
+}
+
+/// Who wants a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// An admin of ours.
+    ByAdmin,
+    /// The peer itself, which dialled.
+    ByPeer,
 }
 
 /// `POST /admin/federation/peers`: adds a peer, or renews what is held about a known one.
 pub(super) async fn add(mut call: Call) -> Result<Response, ApiError> {
     let ready = call.ready().await?;
-    if !policy::allows_link(ready.config.trust_level) {
+    if !allows_link(ready.config.trust_level) {
         return Err(network_private());
     }
     let wish: AddPeer = body::json(&mut call.request).await?;
@@ -51,13 +61,17 @@ pub(super) async fn add(mut call: Call) -> Result<Response, ApiError> {
     let wish = Wish {
         target: check_peer_url(&wish.peer_url, own, &ready.config.dev_hosts)
             .map_err(guard::refused)?,
-        level: available(wish.trust_level)?,
-        allow_agents: agent_list(wish.allow_agents.unwrap_or_default())?,
+        policy: policy::changed(
+            PeerPolicy::new(wish.trust_level),
+            policy::of_new_peer(&wish),
+        )?,
         expected: None,
+        asked: Asked::ByAdmin,
+        fingerprint: None,
     };
     call.audit("peer.add", wish.target.host.as_str()).await?;
     let peer = admit(&call, &ready, &wish).await?;
-    reply::json(201, &view(&call, &peer).await)
+    reply::json(201, &view(&call, &peer).await?)
 }
 
 /// Fetches a peer's document, lists the peer and tells its link.
@@ -76,16 +90,27 @@ pub(super) async fn admit(call: &Call, ready: &Ready, wish: &Wish) -> Result<Pee
         .as_ref()
         .is_some_and(|did| *did != document.did)
     {
-        return Err(ApiError::new(
-            403,
-            "PEER_DID_MISMATCH",
-            "The host's document is of another network than the one that dialled.",
-        ));
+        return Err(did_mismatch());
+    }
+    let shown = wish.fingerprint.as_ref();
+    if shown.is_some_and(|shown| !same_fingerprint(shown, &document.fingerprint)) {
+        return Err(fingerprint_mismatch());
+    }
+    let ban = directory.ban(&document.did, Some(&wish.target.host), now());
+    if ban.await?.is_some() {
+        return Err(match wish.asked {
+            Asked::ByPeer => bans::banned(),
+            Asked::ByAdmin => ApiError::new(
+                409,
+                "BANNED",
+                "That network is banned: lift the ban first (DELETE /admin/federation/bans/…).",
+            ),
+        });
     }
     let known = directory.peer(&document.did).await?;
-    let room = match wish.expected {
-        None => MAX_PEERS,
-        Some(_) => MAX_STRANGERS,
+    let room = match wish.asked {
+        Asked::ByAdmin => MAX_PEERS,
+        Asked::ByPeer => MAX_STRANGERS,
     };
     if known.is_none() && directory.peer_count().await? >= room {
         return Err(ApiError::new(
@@ -106,13 +131,13 @@ pub(super) async fn admit(call: &Call, ready: &Ready, wish: &Wish) -> Result<Pee
     let new = NewPeer {
         did: &document.did,
         host: &wish.target.host,
-        level: wish.level,
-        allow_agents: &wish.allow_agents,
+        policy: &wish.policy,
         document: &document.text,
         document_hash: &document.hash,
         fingerprint: &document.fingerprint,
     };
     directory.put_peer(&new, now()).await?;
+    directory.forget_request(&document.did).await?;
     let kind = if known.is_none() {
         "peer.added"
     } else {
@@ -133,10 +158,12 @@ async fn sync(call: &Call, did: &Did, kind: &str) -> Result<PeerRow, ApiError> {
 /// `GET /admin/federation/peers`.
 pub(super) async fn list(call: &Call) -> Result<Response, ApiError> {
     call.ready().await?;
-    let rows = call.directory()?.peers().await?;
+    let directory = call.directory()?;
+    let rows = directory.peers().await?;
+    let bans = directory.bans(now()).await?;
     let rows = rows.iter().filter(|row| !row.is_closing());
     let peers = stream::iter(rows)
-        .map(|row| view(call, row))
+        .map(|row| shown(call, row, lifecycle::banned(&bans, row).cloned()))
         .buffered(ASKED_AT_ONCE)
         .collect()
         .await;
@@ -147,7 +174,7 @@ pub(super) async fn list(call: &Call) -> Result<Response, ApiError> {
 pub(super) async fn show(call: &Call) -> Result<Response, ApiError> {
     call.ready().await?;
     let peer = peer(call).await?;
-    reply::json(200, &view(call, &peer).await)
+    reply::json(200, &view(call, &peer).await?)
 }
 
 /// `PATCH /admin/federation/peers/:did`.
@@ -155,22 +182,16 @@ pub(super) async fn change(mut call: Call) -> Result<Response, ApiError> {
     call.ready().await?;
     let change: ChangePeer = body::json(&mut call.request).await?;
     let peer = peer(&call).await?;
-    let level = available(change.trust_level.unwrap_or(peer.level))?;
-    let allow_agents = match change.allow_agents {
-        Some(list) => agent_list(list)?,
-        None => peer.allowed().into_iter().collect(),
-    };
+    let policy = policy::changed(peer.policy(), change)?;
     arm_sweep(&call.env, &call.id).await?;
     call.audit("peer.change", peer.did.as_str()).await?;
     let directory = call.directory()?;
-    let changed = directory
-        .change_peer(&peer.did, level, &allow_agents, now())
-        .await?;
+    let changed = directory.change_peer(&peer.did, &policy, now()).await?;
     if !changed {
         return Err(unknown_peer());
     }
     let peer = sync(&call, &peer.did, "peer.changed").await?;
-    reply::json(200, &view(&call, &peer).await)
+    reply::json(200, &view(&call, &peer).await?)
 }
 
 /// `DELETE /admin/federation/peers/:did`: mail that waits for it is refused to its senders.
@@ -190,7 +211,7 @@ pub(super) async fn remove(call: &Call) -> Result<Response, ApiError> {
 /// `GET /relay/peers`: public and reduced; a private network shows none.
 pub(super) async fn public(call: &Call) -> Result<Response, ApiError> {
     let ready = call.ready().await?;
-    let peers = if policy::allows_link(ready.config.trust_level) {
+    let peers = if allows_link(ready.config.trust_level) {
         internal::get(&internal::relay(&call.env)?, PEERS_PATH, &call.id).await?
     } else {
         PublicPeers { peers: Vec::new() }
@@ -202,15 +223,37 @@ pub(super) async fn public(call: &Call) -> Result<Response, ApiError> {
     Ok(response)
 }
 
-async fn peer(call: &Call) -> Result<PeerRow, ApiError> {
+/// Makes the link of a peer, if it is one, hear that a ban on this DID or host changed.
+pub(super) async fn renew(call: &Call, subject: &str) -> Result<(), ApiError> {
+    let directory = call.directory()?;
+    let rows = directory.peers().await?;
+    let named = |row: &&PeerRow| row.did.as_str() == subject || row.host.as_str() == subject;
+    for row in rows.iter().filter(|row| !row.is_closing()).filter(named) {
+        arm_sweep(&call.env, &call.id).await?;
+        directory.touch_peer(&row.did, now()).await?;
+        sync(call, &row.did, "peer.changed").await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn peer(call: &Call) -> Result<PeerRow, ApiError> {
     let did = Did::parse(call.parameter()).map_err(|_error| unknown_peer())?;
     let peer = call.directory()?.peer(&did).await?;
     peer.filter(|peer| !peer.is_closing())
         .ok_or_else(unknown_peer)
 }
 
+/// Shows a peer.
+pub(super) async fn view(call: &Call, row: &PeerRow) -> Result<PeerView, ApiError> {
+    let directory = call.directory()?;
+    let ban = directory.ban(&row.did, Some(&row.host), now()).await?;
+    Ok(shown(call, row, ban).await)
+}
+
 /// Shows a peer: what its link says, on top of what the directory says.
-async fn view(call: &Call, row: &PeerRow) -> PeerView {
+async fn shown(call: &Call, row: &PeerRow, ban: Option<BanRow>) -> PeerView {
+    let policy = row.policy();
+    let ban: Option<BanView> = ban.map(bans::view);
     let asked = match internal::link(&call.env, &row.did) {
         Ok(stub) => internal::get::<PeerView>(&stub, "/status", &call.id).await,
         Err(error) => Err(error),
@@ -221,7 +264,7 @@ async fn view(call: &Call, row: &PeerRow) -> PeerView {
         fingerprint: row.fingerprint.clone(),
         trust_level: row.level,
         granted: None,
-        allow_agents: row.allowed().iter().map(Did::to_string).collect(),
+        allow_agents: texts(&policy.allow_agents),
         state: LinkState::Connecting,
         since: Timestamp(row.changed_at),
         queued: 0,
@@ -229,6 +272,13 @@ async fn view(call: &Call, row: &PeerRow) -> PeerView {
         round_trip_ms: None,
         last_error: None,
         next_retry: None,
+        trust: PeerTrust {
+            allow_collections: policy.allow_collections,
+            allow_networks: texts(&policy.allow_networks),
+            allow_inbound: policy.allow_inbound,
+            allow_outbound: policy.allow_outbound,
+            ban,
+        },
     };
     match asked {
         Ok(status) => PeerView {
@@ -237,6 +287,7 @@ async fn view(call: &Call, row: &PeerRow) -> PeerView {
             fingerprint: listed.fingerprint,
             trust_level: listed.trust_level,
             allow_agents: listed.allow_agents,
+            trust: listed.trust,
             ..status
         },
         Err(error) => PeerView {
@@ -259,19 +310,8 @@ async fn report(call: &Call, kind: &str, peer: &PeerRow) {
 }
 
 /// Refuses a level that nothing here can honour yet.
-fn available(level: TrustLevel) -> Result<TrustLevel, ApiError> {
-    // Asked about an agent that is on the list, so that only the level itself can refuse it.
-    let agent = Did::from_scid(&[0; 32]);
-    let policy = Policy {
-        level,
-        allow_agents: BTreeSet::from([agent.clone()]),
-    };
-    let item = Item {
-        kind: ItemKind::Message,
-        peer_agent: &agent,
-    };
-    let verdict = policy::decide(&policy, Direction::Outbound, &item);
-    if verdict != Verdict::Refuse(Reason::VerifiedUnavailable) {
+pub(super) fn available(level: TrustLevel) -> Result<TrustLevel, ApiError> {
+    if !needs_attestations(level) {
         return Ok(level);
     }
     Err(ApiError::new(
@@ -283,21 +323,34 @@ fn available(level: TrustLevel) -> Result<TrustLevel, ApiError> {
     ))
 }
 
-fn agent_list(texts: Vec<String>) -> Result<BTreeSet<Did>, ApiError> {
-    if texts.len() > MAX_ALLOWED {
-        return Err(ApiError::bad_request(
-            "INVALID_BODY",
-            "`allowAgents` names at most 1,000 agents.",
-        ));
-    }
-    texts
-        .iter()
-        .map(|text| {
-            Did::parse(text).map_err(|error| {
-                ApiError::bad_request("MALFORMED_ADDRESS", format!("`allowAgents`: {error}."))
-            })
-        })
-        .collect()
+fn texts(dids: &BTreeSet<Did>) -> Vec<String> {
+    dids.iter().map(Did::to_string).collect()
+}
+
+/// Compares fingerprints as people write them: groups, spaces and case do not matter.
+pub(super) fn same_fingerprint(shown: &str, real: &str) -> bool {
+    let letters = |text: &str| -> Vec<u8> {
+        let kept = text.bytes().filter(u8::is_ascii_alphanumeric);
+        kept.map(|byte| byte.to_ascii_lowercase()).collect()
+    };
+    let real = letters(real);
+    !real.is_empty() && letters(shown) == real
+}
+
+pub(super) fn fingerprint_mismatch() -> ApiError {
+    ApiError::new(
+        409,
+        "FINGERPRINT_MISMATCH",
+        "The network at that host now shows another fingerprint than the one compared: compare again by voice before you trust it.",
+    )
+}
+
+pub(super) fn did_mismatch() -> ApiError {
+    ApiError::new(
+        403,
+        "PEER_DID_MISMATCH",
+        "The host's document is of another network than the one that dialled.",
+    )
 }
 
 fn unknown_peer() -> ApiError {
@@ -312,12 +365,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_names_agents_by_did() {
-        let did = Did::from_scid(&[1; 32]).to_string();
-        assert_eq!(agent_list(vec![did.clone(), did.clone()]).unwrap().len(), 1);
-        let error = agent_list(vec!["alice".to_owned()]).unwrap_err();
-        assert_eq!(error.code, "MALFORMED_ADDRESS");
-        assert!(agent_list(vec![did; MAX_ALLOWED + 1]).is_err());
+    fn a_fingerprint_is_compared_as_people_write_it() {
+        let real = "abcd-ef23-ghij";
+        assert!(same_fingerprint("ABCD ef23 ghij", real));
+        for other in ["", "abcd-ef23-ghik", "abcd-ef23", "abcd-ef23-ghij-k"] {
+            assert!(!same_fingerprint(other, real), "{other}");
+        }
+        assert!(!same_fingerprint("", ""));
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 pub mod agents;
 pub mod audit;
+pub mod bans;
 pub mod d1;
 pub mod directory;
 pub mod network;
 pub mod peers;
+pub mod requests;
 pub mod sqlite;

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use entente_lexicon::{Did, Host, Timestamp, TrustLevel};
 use serde::Deserialize;
+use wasm_bindgen::JsValue;
 
 use crate::error::ApiError;
-use crate::shapes::InitLink;
-use crate::store::d1::{Directory, instant};
+use crate::shapes::{InitLink, LinkBan, PeerPolicy};
+use crate::store::bans::BanRow;
+use crate::store::d1::{Directory, instant, optional};
 
 /// One peer's row.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -20,6 +22,14 @@ pub struct PeerRow {
     pub level: TrustLevel,
     /// Its agents that may talk, as a JSON list.
     pub allow_agents: String,
+    /// Patterns for collections, as a JSON list.
+    pub allow_collections: Option<String>,
+    /// Networks whose events may pass through it, as a JSON list.
+    pub allow_networks: String,
+    /// Whether anything may come in.
+    pub allow_inbound: u8,
+    /// Whether anything may go out.
+    pub allow_outbound: u8,
     /// `active`, or `closing` while its link is being wound up.
     pub status: String,
     /// Its verified document, byte for byte.
@@ -40,10 +50,8 @@ pub struct NewPeer<'a> {
     pub did: &'a Did,
     /// Its host.
     pub host: &'a Host,
-    /// The level to hold it at.
-    pub level: TrustLevel,
-    /// Its agents that may talk.
-    pub allow_agents: &'a BTreeSet<Did>,
+    /// What may cross to and from it.
+    pub policy: &'a PeerPolicy,
     /// Its document, byte for byte.
     pub document: &'a str,
     /// The document's SHA-256 as text.
@@ -52,7 +60,8 @@ pub struct NewPeer<'a> {
     pub fingerprint: &'a str,
 }
 
-const COLUMNS: &str = "did, host, level, allow_agents, status, document, fingerprint, added_at, \
+const COLUMNS: &str = "did, host, level, allow_agents, allow_collections, allow_networks, \
+                       allow_inbound, allow_outbound, status, document, fingerprint, added_at, \
                        changed_at, policy_version";
 
 impl PeerRow {
@@ -62,20 +71,31 @@ impl PeerRow {
         self.status == "closing"
     }
 
-    /// Returns its agents that may talk.
+    /// Returns what may cross to and from it. A list that does not read is empty: nobody.
     #[must_use]
-    pub fn allowed(&self) -> Vec<Did> {
-        serde_json::from_str(&self.allow_agents).unwrap_or_default()
+    pub fn policy(&self) -> PeerPolicy {
+        let list = |text: &str| serde_json::from_str::<BTreeSet<Did>>(text).unwrap_or_default();
+        let globs = |text: &String| serde_json::from_str(text).unwrap_or_default();
+        PeerPolicy {
+            level: self.level,
+            allow_agents: list(&self.allow_agents),
+            allow_collections: self.allow_collections.as_ref().map(globs),
+            allow_networks: list(&self.allow_networks),
+            allow_inbound: self.allow_inbound != 0,
+            allow_outbound: self.allow_outbound != 0,
+        }
     }
 
-    /// Returns what its link must know.
+    /// Returns what its link must know, given the ban in force.
     #[must_use]
-    pub fn init(&self) -> InitLink {
+    pub fn init(&self, ban: Option<&BanRow>) -> InitLink {
         InitLink {
             peer_did: self.did.clone(),
             host: self.host.clone(),
-            level: self.level,
-            allow_agents: self.allowed(),
+            policy: self.policy(),
+            ban: ban.map(|ban| LinkBan {
+                until: ban.expires_at.map(Timestamp),
+            }),
             document: self.document.clone(),
             policy_version: self.policy_version,
         }
@@ -131,24 +151,39 @@ impl Directory {
     /// If D1 fails.
     pub async fn put_peer(&self, peer: &NewPeer<'_>, now: Timestamp) -> Result<(), ApiError> {
         self.run(
-            "INSERT INTO peers (did, host, level, allow_agents, document, document_hash,
-               fingerprint, fetched_at, added_at, changed_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?8)
-             ON CONFLICT (did) DO UPDATE SET host = ?2, level = ?3, allow_agents = ?4,
-               status = 'active', document = ?5, document_hash = ?6, fingerprint = ?7,
-               fetched_at = ?8, changed_at = ?8, policy_version = policy_version + 1",
+            "INSERT INTO peers (did, host, document, document_hash, fingerprint, fetched_at,
+               added_at, changed_at, level, allow_agents, allow_collections, allow_networks,
+               allow_inbound, allow_outbound)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+             ON CONFLICT (did) DO UPDATE SET host = ?2, document = ?3, document_hash = ?4,
+               fingerprint = ?5, fetched_at = ?6, changed_at = ?6, status = 'active', level = ?7,
+               allow_agents = ?8, allow_collections = ?9, allow_networks = ?10,
+               allow_inbound = ?11, allow_outbound = ?12, policy_version = policy_version + 1",
             &[
-                peer.did.as_str().into(),
-                peer.host.as_str().into(),
-                peer.level.as_str().into(),
-                serde_json::to_string(peer.allow_agents)?.into(),
-                peer.document.into(),
-                peer.document_hash.into(),
-                peer.fingerprint.into(),
-                instant(now),
-            ],
+                vec![
+                    peer.did.as_str().into(),
+                    peer.host.as_str().into(),
+                    peer.document.into(),
+                    peer.document_hash.into(),
+                    peer.fingerprint.into(),
+                    instant(now),
+                ],
+                bound(peer.policy)?,
+            ]
+            .concat(),
         )
         .await?;
+        Ok(())
+    }
+
+    /// Makes a peer's link hear of its policy again, because something beside the row changed.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn touch_peer(&self, did: &Did, now: Timestamp) -> Result<(), ApiError> {
+        let sql = "UPDATE peers SET changed_at = ?2, policy_version = policy_version + 1
+                   WHERE did = ?1 AND status = 'active'";
+        self.run(sql, &[did.as_str().into(), instant(now)]).await?;
         Ok(())
     }
 
@@ -159,20 +194,16 @@ impl Directory {
     pub async fn change_peer(
         &self,
         did: &Did,
-        level: TrustLevel,
-        allow_agents: &BTreeSet<Did>,
+        policy: &PeerPolicy,
         now: Timestamp,
     ) -> Result<bool, ApiError> {
         let changes = self
             .run(
-                "UPDATE peers SET level = ?2, allow_agents = ?3, changed_at = ?4,
-                   policy_version = policy_version + 1 WHERE did = ?1 AND status = 'active'",
-                &[
-                    did.as_str().into(),
-                    level.as_str().into(),
-                    serde_json::to_string(allow_agents)?.into(),
-                    instant(now),
-                ],
+                "UPDATE peers SET changed_at = ?2, level = ?3, allow_agents = ?4,
+                   allow_collections = ?5, allow_networks = ?6, allow_inbound = ?7,
+                   allow_outbound = ?8, policy_version = policy_version + 1
+                 WHERE did = ?1 AND status = 'active'",
+                &[vec![did.as_str().into(), instant(now)], bound(policy)?].concat(),
             )
             .await?;
         Ok(changes == 1)
@@ -222,4 +253,18 @@ impl Directory {
         );
         self.all(&sql, &[instant(since)]).await
     }
+}
+
+/// Binds level, agents, collections, networks, inbound and outbound, in this order.
+fn bound(policy: &PeerPolicy) -> Result<Vec<JsValue>, ApiError> {
+    let globs = policy.allow_collections.as_ref();
+    let globs = globs.map(serde_json::to_string).transpose()?;
+    Ok(vec![
+        policy.level.as_str().into(),
+        serde_json::to_string(&policy.allow_agents)?.into(),
+        optional(globs.as_deref()),
+        serde_json::to_string(&policy.allow_networks)?.into(),
+        u8::from(policy.allow_inbound).into(),
+        u8::from(policy.allow_outbound).into(),
+    ])
 }

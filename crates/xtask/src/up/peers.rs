@@ -21,11 +21,7 @@ fn add(admin: &Client, peer: &Network) -> Result<()> {
     if find(admin, peer)?.is_some() {
         return Ok(());
     }
-    let wanted = AddPeer {
-        peer_url: peer.url(),
-        trust_level: TrustLevel::Open,
-        allow_agents: None,
-    };
+    let wanted = AddPeer::new(peer.url(), TrustLevel::Open);
     let _: PeerView = admin.post("/admin/federation/peers", &wanted)?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Nothing crosses a link while its policy is private, and nothing that policy does not let pass.
 
 use entente_lexicon::{Did, TrustLevel};
-use entente_trust::policy::{Direction, Item, ItemKind, Policy, Verdict, decide};
+use entente_trust::policy::{Direction, Item, ItemKind, Policy, Proof, Verdict, decide};
 
 use super::Check;
 use crate::fact::{Fact, number};
@@ -41,11 +41,11 @@ impl Check for Privacy {
 
 fn passes(policy: &Policy, direction: Direction, peer_agent: &Did) -> Result<(), String> {
     let item = Item {
-        kind: ItemKind::Message,
-        peer_agent,
+        kind: ItemKind::Message { peer_agent },
+        proof: Proof::Pending,
     };
     match decide(policy, direction, &item) {
         Verdict::Pass => Ok(()),
-        Verdict::Refuse(reason) => Err(reason.to_string()),
+        Verdict::Hold(reason) | Verdict::Refuse(reason) => Err(reason.to_string()),
     }
 }

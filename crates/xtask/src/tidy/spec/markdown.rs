@@ -86,7 +86,7 @@ pub(super) fn is_code(text: &str) -> bool {
         && text
             .bytes()
             .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
-    shape && (text.contains('_') || text.len() >= 7)
+    shape && (text.contains('_') || text.len() >= 7 || text == "BANNED")
 }
 
 #[cfg(test)]
