@@ -19,7 +19,7 @@ use entente_e2e::wait::{PATIENCE, wait_for};
 use entente_e2e::{Agent, Deployment, Network, Options, Socket};
 use entente_lexicon::Did;
 use entente_trust::crypto::sign::VerifyingKey;
-use entente_trust::message::{Expected, open};
+use entente_trust::message::{Envelope, Expected, Receiving};
 use serde_json::{Value, json};
 
 fn marker(what: &str) -> Marker {
@@ -130,7 +130,6 @@ fn to_the_fake_peer(deployment: &Deployment, text: &Marker) -> Vec<u8> {
         &sender,
         &agent.identity,
         &peer.identity,
-        &agent.hybrid_kid(),
         text,
     );
     let receipt = Receipt {
@@ -160,7 +159,6 @@ fn reads_as(
     sender: &Agent,
     agent: &Identity,
     network: &Identity,
-    kid: &str,
     text: &Marker,
 ) {
     let card = alpha
@@ -174,14 +172,17 @@ fn reads_as(
         from: &from,
         to: &agent.did,
         network: &network.did,
-        kid,
     };
-    let (header, body) = open(&item.envelope, &agent.hybrid, &key, &expected).expect("it opens");
-    assert_eq!(header.id, item.id);
+    let envelope = Envelope::parse(&item.envelope).expect("an envelope");
+    assert_eq!(envelope.header.id, item.id);
+    let open = |identity: &Identity| {
+        Receiving::accept(&envelope, &identity.hybrid, &key, &expected).map(|(_, body)| body)
+    };
+    let body = open(agent).expect("it opens");
     let content = serde_json::to_value(&body.content).unwrap();
     assert_eq!(content, json!({ "kind": "text", "text": text.text() }));
     let stranger = Identity::network("localhost:1");
-    assert!(open(&item.envelope, &stranger.hybrid, &key, &expected).is_err());
+    assert!(open(&stranger).is_err());
 }
 
 /// A message that waits in the outbox of a peer that never answers.

@@ -173,8 +173,7 @@ impl Mail {
             let Some(id) = journey else { return false };
             self.conversation.with_untracked(|mail| {
                 mail.sent(id).is_some_and(|message| {
-                    message.status == ReceiptStatus::Accepted
-                        && now.since(message.created_at) < EAGER_MS
+                    message.status.is_open() && now.since(message.created_at) < EAGER_MS
                 })
             })
         })

@@ -24,10 +24,12 @@ pub enum Content {
     },
 }
 
-/// How far a message came. Each status of a receipt is final except `accepted`.
+/// How far a message came. Each status is final except `resolving` and `accepted`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReceiptStatus {
+    /// It is kept, and waits until the recipient's keys can be fetched.
+    Resolving,
     /// The sender's relay has it and will not lose it.
     Accepted,
     /// The recipient's agent has it.
@@ -37,10 +39,17 @@ pub enum ReceiptStatus {
 }
 
 impl ReceiptStatus {
+    /// Tells whether another status follows.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Resolving | Self::Accepted)
+    }
+
     /// Returns the name used in JSON and in storage.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Resolving => "resolving",
             Self::Accepted => "accepted",
             Self::Delivered => "delivered",
             Self::Refused => "refused",

@@ -8,6 +8,7 @@ use entente_trust::crypto::kem::KemSecret;
 use entente_trust::crypto::multikey::kid;
 use entente_trust::crypto::sign::{SigningKey, VerifyingKey};
 use entente_trust::identity::{Subject, birth};
+use entente_trust::message::{MAX_PREKEY_LIFE_MS, SignedPrekey};
 use getrandom::SysRng;
 use rand_core::{Rng as _, UnwrapErr};
 use serde_json::Value;
@@ -25,7 +26,7 @@ pub struct Identity {
     pub signing: SigningKey,
     /// The id of that key.
     pub kid: String,
-    /// What messages to it are sealed to; for agents.
+    /// What conversations with it are opened to; for agents.
     pub hybrid: KemSecret,
     /// A network's discovery document.
     pub document: String,
@@ -40,6 +41,8 @@ pub struct FakeAgent {
     pub address: String,
     /// Its card, signed by it and by its network.
     pub card: String,
+    /// Its prekey, signed by it; the secret half is [`Identity::hybrid`].
+    pub prekey: String,
 }
 
 /// What a real network publishes about itself.
@@ -121,17 +124,15 @@ impl FakeAgent {
             document: String::new(),
         };
         let card = document::card(&identity, network, name, &keys, log0);
+        let (from, until) = (now(), now().after(MAX_PREKEY_LIFE_MS));
+        let public = identity.hybrid.public();
+        let prekey = SignedPrekey::sign(&identity.did, &public, from, until, &identity.signing);
         Self {
+            prekey: prekey.expect("a prekey").to_text(),
             address: format!("{}@{}", identity.did, identity.host),
             identity,
             card,
         }
-    }
-
-    /// Returns the id of the key that messages to it are sealed to.
-    #[must_use]
-    pub fn hybrid_kid(&self) -> String {
-        kid(&self.identity.hybrid.public().to_multikey())
     }
 }
 

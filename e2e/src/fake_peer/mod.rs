@@ -129,7 +129,9 @@ impl FakePeer {
     pub fn add_agent(&self, name: &str) -> FakeAgent {
         let agent = FakeAgent::new(&self.identity, name);
         for key in [agent.identity.did.as_str(), name] {
-            self.serve(&format!("/relay/agents/{key}"), Page::json(&agent.card));
+            let card = format!("/relay/agents/{key}");
+            self.serve(&format!("{card}/prekey"), Page::json(&agent.prekey));
+            self.serve(&card, Page::json(&agent.card));
         }
         agent
     }

@@ -1,13 +1,14 @@
 //! What a peer can carry: honest mail arrives once, everything else is refused with its own code.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use entente_e2e::Agent;
-use entente_e2e::fake_peer::{FakeAgent, FakePeer, Item, Kind, Session};
+use entente_e2e::fake_peer::{FakeAgent, FakePeer, Item, Kind, Page, Session};
 use entente_e2e::socket::Socket;
+use entente_e2e::wait::{PATIENCE, wait_until};
 use entente_lexicon::{Content, Did, Timestamp};
-use entente_trust::crypto::kem::KemPublic;
-use entente_trust::crypto::multikey::kid;
-use entente_trust::crypto::sign::SigningKey;
-use entente_trust::message::{Body, Header, seal};
+use entente_trust::crypto::sign::{SigningKey, VerifyingKey};
+use entente_trust::message::{Body, Header, Prekey, Sending, SignedPrekey};
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
 use serde_json::json;
@@ -17,22 +18,34 @@ use super::{alpha, deployment, goes_on, new_peer};
 
 const EPOCH: u64 = 9;
 
+/// The prekey that an agent of a network publishes.
+fn prekey_of(agent: &Agent) -> Prekey {
+    let network = deployment()
+        .networks()
+        .iter()
+        .find(|network| agent.address.ends_with(&network.host))
+        .unwrap();
+    let path = format!("/relay/agents/{}", agent.did);
+    let card = network.public.get(&path).expect(200);
+    let key = VerifyingKey::from_multikey(card["keys"]["signing"].as_str().unwrap()).unwrap();
+    let published = network.public.get(&format!("{path}/prekey"));
+    let did = Did::parse(&agent.did).unwrap();
+    let signed = SignedPrekey::parse(&published.text()).unwrap();
+    signed.verify(&did, &key, now()).unwrap()
+}
+
 /// A message to an agent of alpha, to be changed before it is sealed.
 struct Draft {
     header: Header,
-    key: KemPublic,
-    kid: String,
+    prekey: Prekey,
     signing: SigningKey,
     text: String,
+    /// Whether what opens the conversation is left out.
+    bare: bool,
 }
 
 impl Draft {
     fn new(from: &FakeAgent, to: &Agent, id: u8) -> Self {
-        let card = alpha()
-            .public
-            .get(&format!("/relay/agents/{}", to.did))
-            .expect(200);
-        let hybrid = card["keys"]["hybrid"].as_str().unwrap();
         Self {
             header: Header {
                 id: [id; 16],
@@ -42,10 +55,10 @@ impl Draft {
                 index: u64::from(id),
                 expires: None,
             },
-            key: KemPublic::from_multikey(hybrid).unwrap(),
-            kid: kid(hybrid),
+            prekey: prekey_of(to),
             signing: from.identity.signing.clone(),
             text: format!("message {id}"),
+            bare: false,
         }
     }
 
@@ -54,7 +67,19 @@ impl Draft {
         self
     }
 
+    /// Seals it in a conversation of its own.
     fn seal(self) -> Item {
+        let mut rng = UnwrapErr(SysRng);
+        let header = &self.header;
+        let mut epoch =
+            Sending::open(&header.from, &self.signing, &self.prekey, now(), &mut rng).unwrap();
+        if self.bare {
+            epoch.acknowledged();
+        }
+        self.seal_in(&mut epoch)
+    }
+
+    fn seal_in(self, epoch: &mut Sending) -> Item {
         let body = Body {
             content: Content::Text { text: self.text },
             thread: Some("from afar".to_owned()),
@@ -62,21 +87,18 @@ impl Draft {
             created_at: Timestamp(1_790_000_000_000),
         };
         let mut rng = UnwrapErr(SysRng);
-        let sealed = seal(
-            &self.header,
-            &body,
-            &self.signing,
-            &self.key,
-            &self.kid,
-            &mut rng,
-        );
         Item {
             id: self.header.id,
+            envelope: epoch.seal(&self.header, &body, &mut rng).unwrap(),
             from: self.header.from,
             to: self.header.to,
-            envelope: sealed.unwrap(),
         }
     }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Timestamp(u64::try_from(since.as_millis()).unwrap())
 }
 
 /// Sends one frame of messages from `seq` on and returns what was refused.
@@ -96,9 +118,23 @@ fn honest_mail_of_a_second_implementation_arrives_once_and_in_order() {
     let peer = new_peer();
     let sender = peer.add_agent("honest");
     let recipient = alpha().create_agent("from-afar");
-    let items: Vec<_> = (1..=5)
-        .map(|id| Draft::new(&sender, &recipient, id).seal())
-        .collect();
+    // One conversation; from the third message on without what opened it.
+    let first = Draft::new(&sender, &recipient, 1);
+    let mut rng = UnwrapErr(SysRng);
+    let mut epoch = Sending::open(
+        &sender.identity.did,
+        &first.signing,
+        &first.prekey,
+        now(),
+        &mut rng,
+    )
+    .unwrap();
+    let mut items = vec![first.seal_in(&mut epoch)];
+    for id in 2..=5 {
+        items.push(Draft::new(&sender, &recipient, id).seal_in(&mut epoch));
+        epoch.acknowledged();
+    }
+    assert!(items[4].envelope.len() + 1_200 < items[0].envelope.len());
     let mut link = open_session(&peer);
     assert_eq!(carry(&peer, &mut link, 1, &items), []);
     // Carried again, as after a lost acknowledgement: known, and still delivered.
@@ -154,7 +190,12 @@ fn mail_that_does_not_hold_is_refused_with_its_own_code() {
     let bob = Draft::new(&sender, deployment().agent("bob"), 0);
     let beta = Did::parse(&deployment().network("beta").did).unwrap();
     let diana = Did::parse(&deployment().agent("diana").did).unwrap();
-    let flaws: [Flaw<'_>; 7] = [
+    let mut theirs = bob.prekey.clone();
+    theirs.kid = prekey_of(&recipient).kid;
+    theirs.did = Did::parse(&recipient.did).unwrap();
+    let mut gone = theirs.clone();
+    gone.kid.clone_from(&bob.prekey.kid);
+    let flaws: [Flaw<'_>; 8] = [
         ("BAD_SIGNATURE", &|draft| {
             draft.signing = other.identity.signing.clone()
         }),
@@ -164,8 +205,9 @@ fn mail_that_does_not_hold_is_refused_with_its_own_code() {
         ("EXPIRED", &|draft| {
             draft.header.expires = Some(Timestamp(1_700_000_000_000))
         }),
-        ("UNDECRYPTABLE", &|draft| draft.key = bob.key.clone()),
-        ("KEY_EXPIRED", &|draft| draft.kid.clone_from(&bob.kid)),
+        ("UNDECRYPTABLE", &|draft| draft.prekey = theirs.clone()),
+        ("KEY_EXPIRED", &|draft| draft.prekey = gone.clone()),
+        ("UNKNOWN_EPOCH", &|draft| draft.bare = true),
         // A peer speaks for its own agents only.
         ("UNKNOWN_SENDER", &|draft| draft.header.from = diana.clone()),
         // The id of the first message with other words.
@@ -185,7 +227,7 @@ fn mail_that_was_damaged_on_its_way_is_refused() {
         .collect();
     let middle = items[0].envelope.len() - 40;
     items[0].envelope[middle] ^= 1;
-    items[1].envelope[0] = 2;
+    items[1].envelope[0] = 1;
     items[2].envelope.pop();
     let refused = carry(&peer, &mut open_session(&peer), 1, &items);
     let codes: Vec<_> = refused
@@ -202,4 +244,76 @@ fn mail_that_was_damaged_on_its_way_is_refused() {
     );
     assert_eq!(recipient.inbox(200).len(), 1);
     goes_on();
+}
+
+/// A sender whose card cannot be fetched keeps nobody else waiting.
+#[test]
+fn a_sender_whose_card_is_not_served_is_refused_for_now_and_delays_nobody() {
+    let peer = new_peer();
+    let (hidden, sender) = (peer.add_agent("hidden"), peer.add_agent("shown"));
+    let card = format!("/relay/agents/{}", hidden.identity.did);
+    peer.serve(&card, Page::status(500));
+    let recipient = alpha().create_agent("not-kept-waiting");
+    let items = [
+        Draft::new(&hidden, &recipient, 1).seal(),
+        Draft::new(&sender, &recipient, 2).seal(),
+    ];
+    let mut link = open_session(&peer);
+    let refused = carry(&peer, &mut link, 1, &items);
+    assert_eq!(refused, [(1, "SENDER_UNREACHABLE".to_owned())]);
+    assert_eq!(recipient.inbox(200).len(), 1);
+    peer.serve(&card, Page::json(&hidden.card));
+    assert_eq!(carry(&peer, &mut link, 3, &items[..1]), []);
+    assert_eq!(recipient.inbox(200).len(), 2);
+}
+
+/// While a recipient's prekey is not served, is forged or has expired, messages to it wait, and
+/// other mail does not.
+#[test]
+fn messages_wait_for_a_prekey_that_holds_and_then_go() {
+    let peer = new_peer();
+    peer.join(alpha(), "open");
+    let sender = alpha().create_agent("waits-for-keys");
+    let queued = || alpha().peer(peer.identity.did.as_str())["queued"].clone();
+    let other = peer.add_agent("in-time");
+    let prekey = |of: &FakeAgent, signer: &FakeAgent, from: Timestamp| {
+        let (did, key) = (&of.identity.did, of.identity.hybrid.public());
+        let signed = SignedPrekey::sign(
+            did,
+            &key,
+            from,
+            from.after(60_000),
+            &signer.identity.signing,
+        );
+        Page::json(&signed.unwrap().to_text())
+    };
+    let mut waiting = Vec::new();
+    for name in ["down", "swapped", "forged", "expired"] {
+        let agent = peer.add_agent(name);
+        let path = format!("/relay/agents/{}/prekey", agent.identity.did);
+        let bad = match name {
+            "down" => Page::status(503),
+            "swapped" => Page::json(&other.prekey),
+            "forged" => prekey(&agent, &other, now()),
+            _ => prekey(&agent, &agent, Timestamp(now().0 - 61_000)),
+        };
+        peer.serve(&path, bad);
+        let ids = ["one", "two"].map(|text| sender.send(&agent.address, text));
+        for id in &ids {
+            assert_eq!(sender.status(id)["status"], "resolving", "{name}");
+        }
+        waiting.push((agent, path, ids));
+    }
+    assert_eq!(queued(), 0);
+    let _ = sender.send(&other.address, "at once");
+    assert_eq!(queued(), 1);
+    for (agent, path, _) in &waiting {
+        peer.serve(path, Page::json(&agent.prekey));
+    }
+    wait_until("the waiting messages to be sealed", PATIENCE * 4, || {
+        queued() == 1 + 2 * waiting.len()
+    });
+    for id in waiting.iter().flat_map(|(_, _, ids)| ids) {
+        assert_eq!(sender.status(id)["status"], "accepted");
+    }
 }

@@ -16,8 +16,11 @@ pub fn explain(code: &str) -> Option<&'static str> {
             "The peer stopped answering. We keep dialling."
         }
         "ID_REUSED" => "Its id was used for another message before.",
-        "KEY_EXPIRED" | "UNDECRYPTABLE" => {
-            "It was sealed to a key that is not in use. Send it anew."
+        "KEY_EXPIRED" | "UNKNOWN_EPOCH" | "UNDECRYPTABLE" => {
+            "The recipient does not know the key it was sealed to. Send it anew."
+        }
+        "SENDER_UNREACHABLE" => {
+            "The recipient's network could not fetch this agent's card. It is tried again."
         }
         "LINK_CLOSED" | "PEER_REMOVED" => {
             "The peer was removed, and what waited for it is refused."

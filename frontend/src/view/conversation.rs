@@ -82,8 +82,7 @@ impl Conversation {
     /// Puts in one sent message as the network tells of it now. It never goes back a step.
     pub fn update(&mut self, mut message: MessageStatus) {
         if let Some(known) = self.sent.get(&message.id) {
-            if known.status != ReceiptStatus::Accepted && message.status == ReceiptStatus::Accepted
-            {
+            if !known.status.is_open() && message.status.is_open() {
                 return;
             }
             message.content = message.content.or_else(|| known.content.clone());
@@ -120,7 +119,7 @@ impl Conversation {
         self.sent
             .values()
             .rev()
-            .filter(|message| message.status == ReceiptStatus::Accepted)
+            .filter(|message| message.status.is_open())
             .take(MAX_PENDING)
             .map(|message| message.id.clone())
             .collect()

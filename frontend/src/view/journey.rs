@@ -52,6 +52,7 @@ pub fn steps(
         .map(|(index, receipt)| Step {
             name: receipt.status.as_str(),
             state: match receipt.status {
+                ReceiptStatus::Resolving => StepState::Waiting,
                 ReceiptStatus::Accepted | ReceiptStatus::Delivered => StepState::Done,
                 ReceiptStatus::Refused => StepState::Failed,
             },

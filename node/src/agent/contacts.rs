@@ -6,8 +6,6 @@ use std::rc::Rc;
 
 use entente_lexicon::address::AgentRef;
 use entente_lexicon::{AgentName, Did, Host, Recipient};
-use entente_trust::crypto::kem::KemPublic;
-use entente_trust::crypto::multikey;
 use entente_trust::crypto::sign::VerifyingKey;
 use entente_trust::identity::PublicKeys;
 use entente_well_known::card::CardBody;
@@ -34,9 +32,6 @@ pub(super) struct Contact {
     pub(super) host: Host,
     pub(super) route: Route,
     pub(super) signing: VerifyingKey,
-    pub(super) kem: KemPublic,
-    /// The id of its X-Wing key.
-    pub(super) kid: String,
     /// The index of the next message to it.
     pub(super) next_index: Cell<u64>,
 }
@@ -65,7 +60,7 @@ pub(super) struct Contacts {
 type Lookup = Shared<LocalBoxFuture<'static, Result<Rc<Contact>, ApiError>>>;
 
 impl Contacts {
-    fn by_text(&self, recipient: &Recipient) -> Option<Rc<Contact>> {
+    pub(super) fn by_text(&self, recipient: &Recipient) -> Option<Rc<Contact>> {
         let did = self.by_text.borrow().get(&recipient.to_string()).cloned()?;
         self.by_did(&did)
     }
@@ -153,6 +148,11 @@ impl Core {
             return Ok(pinned);
         }
         self.fetch_card(did.as_str(), network, host).await
+    }
+
+    /// Tells whether an agent is known without asking anybody.
+    pub(super) fn is_at_hand(&self, did: &Did) -> bool {
+        self.contacts.by_did(did).is_some() || matches!(self.store.contact(did), Ok(Some(_)))
     }
 
     /// Finds an agent of our own network by DID.
@@ -267,9 +267,7 @@ impl Core {
             network: network.clone(),
             host: host.clone(),
             route,
-            kid: multikey::kid(&card.keys.hybrid),
             signing: keys.signing,
-            kem: keys.hybrid,
             next_index: Cell::new(next_index),
         });
         self.contacts.keep(&contact);
@@ -277,7 +275,7 @@ impl Core {
     }
 }
 
-fn not_peered(host: &Host) -> ApiError {
+pub(super) fn not_peered(host: &Host) -> ApiError {
     ApiError::new(
         422,
         "NOT_PEERED",

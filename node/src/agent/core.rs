@@ -8,8 +8,11 @@ use entente_lexicon::{Address, Did, Host, Timestamp};
 use worker::{Env, State, WebSocket};
 
 use crate::agent::contacts::Contacts;
+use crate::agent::conversations::Conversations;
 use crate::agent::identity::Me;
 use crate::agent::outbox::Outbox;
+use crate::agent::prekeys::Prekeys;
+use crate::agent::resolving::Resolving;
 use crate::agent::store::AgentStore;
 use crate::reporter::Reporter;
 use crate::store::sqlite::Sqlite;
@@ -21,6 +24,9 @@ pub(super) struct Core {
     pub(super) db: Rc<Sqlite>,
     pub(super) store: AgentStore,
     pub(super) contacts: Contacts,
+    pub(super) conversations: Conversations,
+    pub(super) prekeys: Prekeys,
+    pub(super) resolving: Resolving,
     pub(super) outbox: Outbox,
     pub(super) reporter: Rc<Reporter>,
     /// The identity, once it has been unsealed in this life of the object.
@@ -35,6 +41,9 @@ impl Core {
         Rc::new(Self {
             store: AgentStore::new(Rc::clone(&db)),
             contacts: Contacts::default(),
+            conversations: Conversations::default(),
+            prekeys: Prekeys::default(),
+            resolving: Resolving::default(),
             outbox: Outbox::default(),
             reporter: Reporter::new(env.clone()),
             me: RefCell::new(None),

@@ -1,27 +1,48 @@
 //! Receiving: open, check, de-duplicate, commit; then, and only then, answer.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use entente_lexicon::api::{AgentNotice, InboxMessage, NewEvent, ReceiptView};
-use entente_lexicon::{Did, Host, MessageId, Timestamp};
+use entente_lexicon::api::{AgentNotice, InboxMessage, NewEvent};
+use entente_lexicon::{Did, Host, MessageId, ReceiptStatus, Timestamp};
 use entente_trust::crypto::hash;
 use entente_trust::message::origin::strip_origin;
-use entente_trust::message::{Body, Expected, Header, open};
+use entente_trust::message::{Body, Envelope, Expected, OpenError, Receiving};
+use futures::future::join_all;
+use worker::WebSocket;
 
 use crate::agent::contacts::Contact;
+use crate::agent::conversations::Touched;
 use crate::agent::core::{Core, address};
 use crate::agent::identity::Me;
 use crate::agent::outbox::EndOf;
-use crate::agent::store::{End, NewMessage};
+use crate::agent::resolving::{Again, SENDER_UNREACHABLE};
+use crate::agent::socket::push;
+use crate::agent::store::{Digests, End, NewMessage};
 use crate::agent::wire::{Delivery, DeliveryReply, Receipt, Receipts};
 use crate::error::ApiError;
 use crate::internal;
+
+/// Senders looked up for one batch; messages of others are refused for now and come again.
+const MAX_LOOKUPS: usize = 16;
 
 /// One delivered message, before it is announced.
 struct Arrival {
     view: InboxMessage,
     peer: Option<String>,
 }
+
+/// A batch being taken: what it changes besides the rows of its messages.
+struct Taking {
+    /// Digests of messages that are here, by sender and id.
+    known: Digests,
+    touched: Touched,
+    /// Senders of new epochs.
+    opened: BTreeSet<Did>,
+}
+
+/// Who says to have sent messages, or the code that refuses them.
+type Senders = BTreeMap<Did, Result<Rc<Contact>, &'static str>>;
 
 impl Core {
     /// Takes a batch of sealed messages. Each is delivered, known already, or refused with a code;
@@ -33,93 +54,119 @@ impl Core {
         let me = self.identity()?;
         let network = Did::parse(&delivery.network).map_err(ApiError::internal)?;
         let host = Host::parse(&delivery.host).map_err(ApiError::internal)?;
-        let mut senders = Vec::with_capacity(delivery.items.len());
-        for bytes in &delivery.items {
-            senders.push(self.sender_of(bytes, &network, &host).await?);
-        }
-        let mut refused = Vec::with_capacity(senders.len());
+        // Who carried a message may have checked its origin; what binds us stands inside the seal.
+        let items = delivery.items.iter().map(|bytes| strip_origin(bytes));
+        let envelopes: Vec<_> = items.map(|bytes| (bytes, Envelope::parse(bytes))).collect();
+        let parsed = || {
+            envelopes
+                .iter()
+                .filter_map(|(_, parsed)| parsed.as_ref().ok())
+        };
+        let senders = parsed().map(|envelope| envelope.header.from.clone());
+        let senders = self.senders_of(senders.collect(), &network, &host).await;
+        let mut refused = Vec::with_capacity(envelopes.len());
         let mut arrivals = Vec::new();
-        self.store.transaction(|| {
+        let taking = self.store.transaction(|| {
             let now = internal::now();
-            for (bytes, sender) in delivery.items.iter().zip(senders) {
-                let outcome = sender.and_then(|contact| self.take(&me, &contact, bytes, now));
+            let mut taking = Taking {
+                known: self
+                    .store
+                    .incoming_digests(parsed().map(|envelope| envelope.header.id))?,
+                touched: Touched::new(),
+                opened: BTreeSet::new(),
+            };
+            for (bytes, envelope) in &envelopes {
+                let outcome = match envelope {
+                    Ok(envelope) => self.take(&me, &senders, (bytes, envelope), &mut taking, now),
+                    Err(error) => Err(error.into()),
+                };
                 refused.push(match outcome {
                     Ok(arrival) => {
                         arrivals.extend(arrival);
                         None
                     }
-                    Err(Fault::Refused(code)) => Some(code),
+                    Err(Fault::Refused(code)) => Some(code.to_owned()),
                     Err(Fault::Ours(error)) => return Err(error),
                 });
             }
-            Ok::<_, ApiError>(())
+            self.store_touched(&me, &taking.touched, &taking.opened, now)?;
+            Ok::<_, ApiError>(taking)
         })?;
-        arrivals
-            .into_iter()
-            .for_each(|arrival| self.announce(arrival));
+        self.conversations.keep(taking.touched);
+        if !arrivals.is_empty() {
+            let sockets = self.sockets();
+            arrivals
+                .into_iter()
+                .for_each(|arrival| self.announce(arrival, &sockets));
+        }
         Ok(DeliveryReply { refused })
     }
 
-    /// Finds who says to have sent this. Only the network that carries a message may vouch for
-    /// its sender.
-    async fn sender_of(
+    /// Finds who says to have sent these. Only the network that carries a message may vouch for
+    /// its sender. A sender whose card cannot be fetched now keeps nobody else waiting.
+    async fn senders_of(
         self: &Rc<Self>,
-        bytes: &[u8],
+        dids: BTreeSet<Did>,
         network: &Did,
         host: &Host,
-    ) -> Result<Result<Rc<Contact>, Fault>, ApiError> {
-        let Ok(header) = Header::peek(bytes) else {
-            return Ok(Err(Fault::Refused("MESSAGE_MALFORMED".to_owned())));
-        };
-        match self.contact_at(&header.from, network, host).await {
-            Ok(contact) if contact.network == *network => Ok(Ok(contact)),
-            Ok(_) => Ok(Err(Fault::Refused("WRONG_NETWORK".to_owned()))),
-            Err(error) if error.status < 500 => {
-                Ok(Err(Fault::Refused("UNKNOWN_SENDER".to_owned())))
+    ) -> Senders {
+        let mut lookups = 0;
+        let found = dids.into_iter().map(|did| {
+            let at_hand = self.is_at_hand(&did);
+            lookups += usize::from(!at_hand);
+            let may_ask = lookups <= MAX_LOOKUPS;
+            async move {
+                if !at_hand && !may_ask {
+                    return (did, Err(SENDER_UNREACHABLE));
+                }
+                let sender = match self.contact_at(&did, network, host).await {
+                    Ok(contact) if contact.network == *network => Ok(contact),
+                    Ok(_) => Err("WRONG_NETWORK"),
+                    Err(error) if error.status < 500 || error.code == "CARD_INVALID" => {
+                        Err("UNKNOWN_SENDER")
+                    }
+                    Err(_) => Err(SENDER_UNREACHABLE),
+                };
+                (did, sender)
             }
-            Err(error) => Err(error),
-        }
+        });
+        let found: Vec<_> = found.collect();
+        join_all(found).await.into_iter().collect()
     }
 
     fn take(
         &self,
         me: &Me,
-        sender: &Contact,
-        bytes: &[u8],
+        senders: &Senders,
+        (bytes, envelope): (&[u8], &Envelope<'_>),
+        taking: &mut Taking,
         now: Timestamp,
     ) -> Result<Option<Arrival>, Fault> {
-        let header = Header::peek(bytes).map_err(|_error| refused("MESSAGE_MALFORMED"))?;
+        let header = &envelope.header;
+        let sender = match senders.get(&header.from) {
+            Some(Ok(sender)) => sender,
+            Some(Err(code)) => return Err(Fault::Refused(code)),
+            None => return Err(Fault::Refused(SENDER_UNREACHABLE)),
+        };
         let id = MessageId::from_bytes(header.id);
-        // Who carried it may have checked the origin; what binds us stands inside the seal.
-        let bytes = strip_origin(bytes);
         let digest = hash::sha256(&[bytes]);
-        if let Some(known) = self
-            .store
-            .incoming_digest(&id, &header.from)
-            .map_err(ours)?
-        {
-            return if known == digest {
+        let place = (header.from.to_string(), header.id);
+        if let Some(known) = taking.known.get(&place) {
+            return if *known == digest {
                 Ok(None)
             } else {
-                Err(refused("ID_REUSED"))
+                Err(Fault::Refused("ID_REUSED"))
             };
         }
         if header.expires.is_some_and(|at| at <= now) {
-            return Err(refused("EXPIRED"));
+            return Err(Fault::Refused("EXPIRED"));
         }
-        let expected = Expected {
-            from: &sender.did,
-            to: &me.did,
-            network: &me.network,
-            kid: &me.kid,
-        };
-        let (header, body) = open(bytes, &me.kem, &sender.signing, &expected)
-            .map_err(|error| Fault::Refused(error.code().to_owned()))?;
+        let body = self.open(me, sender, envelope, taking)?;
         self.store
             .insert(NewMessage {
                 id: &id,
                 outgoing: false,
-                peer: &header.from,
+                peer: header.from.as_str(),
                 host: &sender.host,
                 network: &sender.network,
                 created_at: body.created_at,
@@ -128,8 +175,12 @@ impl Core {
                 digest,
                 request: None,
                 envelope: None,
+                status: ReceiptStatus::Delivered,
+                place: Some(header.index),
+                expires: header.expires,
             })
             .map_err(ours)?;
+        taking.known.insert(place, digest.to_vec());
         let from = Party {
             did: &header.from,
             host: &sender.host,
@@ -140,7 +191,34 @@ impl Core {
         Ok(Some(Arrival { view, peer }))
     }
 
-    fn announce(&self, arrival: Arrival) {
+    /// Opens a message in the epoch it names, or accepts the epoch that it opens.
+    fn open(
+        &self,
+        me: &Me,
+        sender: &Contact,
+        envelope: &Envelope<'_>,
+        taking: &mut Taking,
+    ) -> Result<Body, Fault> {
+        let expected = Expected {
+            from: &sender.did,
+            to: &me.did,
+            network: &me.network,
+        };
+        let place = (sender.did.clone(), envelope.epoch);
+        let epoch = self.touch(me, &mut taking.touched, &place);
+        if let Some(epoch) = epoch.map_err(Fault::Ours)? {
+            return Ok(epoch.open(envelope, &expected)?);
+        }
+        let opening = envelope.opening.ok_or(OpenError::UnknownEpoch)?;
+        let prekey = self.prekey_secret(me, opening.kid).map_err(Fault::Ours)?;
+        let prekey = prekey.ok_or(OpenError::UnknownKey)?;
+        let (epoch, body) = Receiving::accept(envelope, &prekey, &sender.signing, &expected)?;
+        taking.touched.insert(place, epoch);
+        taking.opened.insert(sender.did.clone());
+        Ok(body)
+    }
+
+    fn announce(&self, arrival: Arrival, sockets: &[WebSocket]) {
         let Arrival { view, peer } = arrival;
         self.report(NewEvent {
             kind: "message.received".to_owned(),
@@ -152,41 +230,51 @@ impl Core {
             latency_ms: Some(view.received_at.since(view.created_at)),
             ..NewEvent::default()
         });
-        self.push(&AgentNotice::Message { message: view });
+        push(sockets, &AgentNotice::Message { message: view });
     }
 
     /// Takes receipts from the link that verified them, and answers once they are committed.
     pub(super) fn take_receipts(self: &Rc<Self>, receipts: &Receipts) -> Result<(), ApiError> {
-        let ended = self.store.transaction(|| {
+        let (ended, resealed) = self.store.transaction(|| {
             let mut ended = Vec::new();
+            let mut resealed = false;
             for receipt in &receipts.items {
-                ended.extend(self.take_receipt(&receipts.by, receipt)?);
+                let bytes = receipt.id.as_slice().try_into();
+                let id = MessageId::from_bytes(bytes.map_err(ApiError::internal)?);
+                match self.unseal(&id, receipt.code.as_deref())? {
+                    Again::No => ended.extend(self.take_receipt(&receipts.by, receipt, id)?),
+                    Again::Now => resealed = true,
+                    Again::Later => {}
+                }
             }
-            Ok::<_, ApiError>(ended)
+            Ok::<_, ApiError>((ended, resealed))
         })?;
         self.announce_ends(ended);
+        if resealed {
+            self.resolve_unsealed();
+        }
         Ok(())
     }
 
-    fn take_receipt(&self, by: &str, receipt: &Receipt) -> Result<Option<EndOf>, ApiError> {
-        let bytes = <[u8; 16]>::try_from(receipt.id.as_slice()).map_err(ApiError::internal)?;
-        let id = MessageId::from_bytes(bytes);
+    fn take_receipt(
+        &self,
+        by: &str,
+        receipt: &Receipt,
+        id: MessageId,
+    ) -> Result<Option<EndOf>, ApiError> {
         let end = End {
             at: receipt.at,
             by: by.to_owned(),
             code: receipt.code.clone(),
         };
         let ended = self.store.end(&id, receipt.status, &end)?;
-        Ok(ended.map(|(to, accepted_at)| EndOf {
-            id,
-            to,
-            receipt: ReceiptView {
-                status: receipt.status,
-                at: end.at,
-                by: end.by,
-                code: end.code,
-            },
-            accepted_at,
+        Ok(ended.map(|step| {
+            if receipt.status == ReceiptStatus::Delivered
+                && let Ok(to) = Did::parse(&step.0)
+            {
+                self.conversations.heard(&to, &id);
+            }
+            EndOf::new(id, step, receipt.status, &end)
         }))
     }
 }
@@ -194,13 +282,21 @@ impl Core {
 /// Why a message was not taken.
 pub(super) enum Fault {
     /// It is at fault itself; its sender is told this code.
-    Refused(String),
+    Refused(&'static str),
     /// We could not; it will be offered again.
     Ours(ApiError),
 }
 
-fn refused(code: &str) -> Fault {
-    Fault::Refused(code.to_owned())
+impl From<OpenError> for Fault {
+    fn from(error: OpenError) -> Self {
+        Self::Refused(error.code())
+    }
+}
+
+impl From<&OpenError> for Fault {
+    fn from(error: &OpenError) -> Self {
+        Self::Refused(error.code())
+    }
 }
 
 fn ours(error: crate::store::sqlite::StoreError) -> Fault {

@@ -1,11 +1,10 @@
 //! The agent's keys: made here, sealed under the master key, never anywhere else in the clear.
 
+use std::ops::Deref;
 use std::rc::Rc;
 
 use data_encoding::BASE64URL_NOPAD;
 use entente_lexicon::{AgentName, Did, Host, MessageId};
-use entente_trust::crypto::kem::KemSecret;
-use entente_trust::crypto::multikey;
 use entente_trust::crypto::rest::{MasterKey, RestError};
 use entente_trust::crypto::sign::SigningKey;
 use entente_trust::identity::{IdentityKeys, LogEntry, SealedKeys, Subject, birth};
@@ -25,9 +24,6 @@ pub(super) struct Me {
     pub(super) network: Did,
     pub(super) host: Host,
     pub(super) signing: SigningKey,
-    pub(super) kem: KemSecret,
-    /// The id of the X-Wing key, by which senders name it.
-    pub(super) kid: String,
     /// Seals the bodies of this agent's mail at rest.
     storage: MasterKey,
 }
@@ -121,12 +117,10 @@ impl Core {
             .open(stored.did.as_str(), STORAGE_PURPOSE, &stored.storage)
             .map_err(unsealed)?;
         let me = Rc::new(Me {
-            kid: multikey::kid(&keys.hybrid.public().to_multikey()),
             did: stored.did,
             network: stored.network,
             host: stored.host,
             signing: keys.signing,
-            kem: keys.hybrid,
             storage: MasterKey::parse(&BASE64URL_NOPAD.encode(&storage))
                 .map_err(ApiError::internal)?,
         });
@@ -163,23 +157,32 @@ impl Core {
 }
 
 impl Me {
+    /// Seals a secret for this agent's own storage, bound to what it is for.
+    pub(super) fn seal_secret(&self, purpose: &str, secret: &[u8]) -> Vec<u8> {
+        let rng = &mut internal::rng();
+        self.storage.seal(rng, self.did.as_str(), purpose, secret)
+    }
+
+    /// Opens a secret from this agent's own storage.
+    pub(super) fn open_secret(
+        &self,
+        purpose: &str,
+        sealed: &[u8],
+    ) -> Result<impl Deref<Target = Vec<u8>> + use<>, ApiError> {
+        self.storage
+            .open(self.did.as_str(), purpose, sealed)
+            .map_err(ApiError::internal)
+    }
+
     /// Seals a body for this agent's own storage, bound to the message it belongs to.
     pub(super) fn seal_body(&self, id: &MessageId, body: &Body) -> Result<Vec<u8>, ApiError> {
         let plain = serde_json::to_vec(body)?;
-        Ok(self.storage.seal(
-            &mut internal::rng(),
-            self.did.as_str(),
-            &mail_purpose(id),
-            &plain,
-        ))
+        Ok(self.seal_secret(&mail_purpose(id), &plain))
     }
 
     /// Opens a body from this agent's own storage.
     pub(super) fn open_body(&self, id: &MessageId, sealed: &[u8]) -> Result<Body, ApiError> {
-        let plain = self
-            .storage
-            .open(self.did.as_str(), &mail_purpose(id), sealed)
-            .map_err(ApiError::internal)?;
+        let plain = self.open_secret(&mail_purpose(id), sealed)?;
         Ok(serde_json::from_slice(&plain)?)
     }
 }

@@ -5,12 +5,17 @@
 //! at [`object`], then [`send`] and [`deliver`].
 
 mod contacts;
+mod conversations;
 mod core;
 mod deliver;
+mod handover;
 mod identity;
+mod keys_store;
 mod object;
 mod outbox;
+mod prekeys;
 mod read;
+mod resolving;
 mod send;
 mod socket;
 mod store;

@@ -14,7 +14,7 @@ use worker::{
 
 use crate::agent::core::Core;
 use crate::agent::read::Page;
-use crate::agent::wire;
+use crate::agent::wire::{self, PrekeyReply};
 use crate::drill;
 use crate::error::{ApiError, answer};
 use crate::internal;
@@ -47,6 +47,8 @@ impl DurableObject for Agent {
             console_error!("the agent could not start: {error}");
         }
         self.core.retry_outbox();
+        self.core.resolve_unsealed();
+        self.core.tend();
         Response::empty()
     }
 
@@ -121,6 +123,13 @@ impl Core {
             (Method::Get, "/inbox") => Ok(Response::from_json(&self.inbox(&page(&request)?)?)?),
             (Method::Post, "/ticket") => Ok(Response::from_json(&self.make_ticket()?)?),
             (Method::Get, "/ws") => self.open_socket(&request),
+            (Method::Get, "/prekey") => {
+                let prekey = self.current_prekey(&*self.identity()?)?;
+                Ok(Response::from_json(&PrekeyReply {
+                    prekey,
+                    needs_origin: false,
+                })?)
+            }
             (Method::Get, path) => match path.strip_prefix("/messages/") {
                 Some(id) => Ok(Response::from_json(&self.status(id)?)?),
                 None => Err(no_route()),

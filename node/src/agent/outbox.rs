@@ -1,7 +1,7 @@
 //! Hands accepted messages over: to the link of the recipient's network, or to an agent here.
 //!
-//! One call is in flight per destination; whatever was accepted meanwhile goes with the next one.
-//! A message waits in SQLite until its destination has committed it, so a crash at any await only
+//! One call is in flight per destination; whatever came meanwhile is sealed and stored in one
+//! transaction and goes with the next one. A message that is stored waits in SQLite until its destination has committed it, so a crash at any await only
 //! means that it is handed over again, and the destination knows it by its id.
 
 use std::cell::{Cell, RefCell};
@@ -9,18 +9,19 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use entente_lexicon::api::{NewEvent, ReceiptView};
-use entente_lexicon::{Did, MessageId, ReceiptStatus, Timestamp};
-use futures::channel::oneshot;
-use serde_bytes::ByteBuf;
+use entente_lexicon::api::{AgentNotice, NewEvent, ReceiptView};
+use entente_lexicon::{Did, Host, MessageId, ReceiptStatus, Timestamp};
+use futures::future::{Either, select};
 use wasm_bindgen_futures::spawn_local;
-use worker::console_warn;
+use worker::{Delay, WebSocket, console_warn};
 
-use crate::agent::contacts::Route;
+use crate::agent::contacts::Contact;
 use crate::agent::core::{Core, address};
 use crate::agent::identity::Me;
+use crate::agent::resolving::Again;
+use crate::agent::send::{Draft, Reply, accepted, refusal};
+use crate::agent::socket::push;
 use crate::agent::store::End;
-use crate::agent::wire::{self, Delivery, DeliveryReply, Handoff, HandoffItem, HandoffReply};
 use crate::error::ApiError;
 use crate::internal;
 
@@ -35,6 +36,9 @@ const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
 const WATCH_MS: u64 = 10_000;
 /// Between two attempts to reach a destination of our own network.
 const RETRY_MS: u64 = 1_000;
+/// How long a sender waits to hear that the next object has the message too. After this it is
+/// stored here and the answer is `accepted` all the same.
+const HANDOVER_WAIT_MS: u64 = 2_000;
 
 /// Where messages go next.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,34 +56,62 @@ pub(super) struct Departure {
     pub(super) bytes: Vec<u8>,
 }
 
-/// Tells who sent a message that the next object has it, or the code that refuses it.
-pub(super) type Waiter = oneshot::Sender<Result<(), String>>;
+/// What waits for a destination, in the order in which it came.
+enum Entry {
+    /// Not sealed or stored yet: it will be with all that came while the destination was busy.
+    Draft(Rc<Contact>, Box<Draft>),
+    /// Stored.
+    Sealed(Departure),
+}
 
 /// How a message of ours ended.
 pub(super) struct EndOf {
     pub(super) id: MessageId,
-    pub(super) to: Did,
+    /// The recipient's DID, or its name if that is all that was ever known.
+    pub(super) to: String,
     pub(super) receipt: ReceiptView,
     pub(super) accepted_at: Timestamp,
+}
+
+impl EndOf {
+    /// `step` is what the store says of it: the recipient, and when it was accepted.
+    pub(super) fn new(
+        id: MessageId,
+        (to, accepted_at): (String, Timestamp),
+        status: ReceiptStatus,
+        end: &End,
+    ) -> Self {
+        Self {
+            id,
+            to,
+            receipt: ReceiptView {
+                status,
+                at: end.at,
+                by: end.by.clone(),
+                code: end.code.clone(),
+            },
+            accepted_at,
+        }
+    }
 }
 
 /// Everything that waits to be handed over.
 #[derive(Default)]
 pub(super) struct Outbox {
     queues: RefCell<BTreeMap<Destination, Queue>>,
-    waiters: RefCell<BTreeMap<MessageId, Waiter>>,
+    waiters: RefCell<BTreeMap<MessageId, (Reply, Host)>>,
     waiting_bytes: Cell<usize>,
     restored: Cell<bool>,
 }
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<Departure>,
+    waiting: VecDeque<Entry>,
     running: bool,
 }
 
 /// What became of one departure.
-enum Outcome {
+pub(super) enum Outcome {
     /// The link has it; receipts follow.
     Stored,
     /// The recipient, an agent of our network, has it.
@@ -88,45 +120,80 @@ enum Outcome {
     Refused(String),
 }
 
+/// Where a message stands after it was handed over.
+enum Fate {
+    /// It ended.
+    Ended(EndOf),
+    /// It is tried again: at once, or after a while.
+    Again(bool),
+    /// What follows is told later, or was told as an error.
+    Open,
+}
+
+impl Entry {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Draft(_, draft) => draft.weight(),
+            Self::Sealed(departure) => departure.bytes.len(),
+        }
+    }
+}
+
 impl Outbox {
     /// Tells whether `length` more bytes may wait.
     pub(super) fn has_room(&self, length: usize) -> bool {
         self.waiting_bytes.get().saturating_add(length) <= MAX_WAITING_BYTES
     }
 
-    /// Registers who waits for a message that is about to depart.
-    pub(super) fn wait(&self, id: &MessageId) -> oneshot::Receiver<Result<(), String>> {
-        let (waiter, stored) = oneshot::channel();
-        self.waiters.borrow_mut().insert(id.clone(), waiter);
-        stored
+    /// Registers who waits to hear that a message, which is stored, was handed over to `host`.
+    pub(super) fn wait(&self, id: &MessageId, reply: Reply, host: &Host) {
+        let mut waiters = self.waiters.borrow_mut();
+        waiters.insert(id.clone(), (reply, host.clone()));
     }
 
     /// Answers who waits for a message, if anybody still does.
-    pub(super) fn answer(&self, id: &MessageId, outcome: Result<(), String>) {
-        if let Some(waiter) = self.waiters.borrow_mut().remove(id) {
-            let _ = waiter.send(outcome);
+    pub(super) fn answer(&self, id: &MessageId, outcome: Result<(), &str>) {
+        if let Some((reply, host)) = self.waiters.borrow_mut().remove(id) {
+            reply.tell(match outcome {
+                Ok(()) => Ok(accepted(id)),
+                Err(code) => Err(refusal(code, &host)),
+            });
         }
     }
 
     fn is_awaited(&self, id: &MessageId) -> bool {
-        let waiters = self.waiters.borrow();
-        waiters.get(id).is_some_and(|waiter| !waiter.is_canceled())
+        self.waiters.borrow().contains_key(id)
+    }
+
+    pub(super) fn take_room(&self, length: usize) {
+        let bytes = self.waiting_bytes.get().saturating_add(length);
+        self.waiting_bytes.set(bytes);
+    }
+
+    pub(super) fn give_room(&self, length: usize) {
+        let bytes = self.waiting_bytes.get().saturating_sub(length);
+        self.waiting_bytes.set(bytes);
     }
 }
 
 impl Core {
-    /// Queues a message that has been committed and starts handing it over.
+    /// Queues a draft whose recipient is ready.
+    pub(super) fn enqueue(self: &Rc<Self>, contact: Rc<Contact>, draft: Draft) {
+        self.outbox.take_room(draft.weight());
+        let destination = contact.destination();
+        self.line_up(destination, Entry::Draft(contact, Box::new(draft)));
+    }
+
+    /// Queues a message that has been committed.
     pub(super) fn depart(self: &Rc<Self>, destination: Destination, departure: Departure) {
-        let bytes = self
-            .outbox
-            .waiting_bytes
-            .get()
-            .saturating_add(departure.bytes.len());
-        self.outbox.waiting_bytes.set(bytes);
-        self.wake_in(WATCH_MS);
+        self.outbox.take_room(departure.bytes.len());
+        self.line_up(destination, Entry::Sealed(departure));
+    }
+
+    fn line_up(self: &Rc<Self>, destination: Destination, entry: Entry) {
         let mut queues = self.outbox.queues.borrow_mut();
         let queue = queues.entry(destination.clone()).or_default();
-        queue.waiting.push_back(departure);
+        queue.waiting.push_back(entry);
         if !queue.running {
             queue.running = true;
             drop(queues);
@@ -152,7 +219,18 @@ impl Core {
             };
             self.depart(destination, departure);
         }
+        self.restore_unsealed()?;
+        let core = Rc::clone(self);
+        spawn_local(async move { core.tend() });
         Ok(())
+    }
+
+    /// Looks after the keys, and comes back for it.
+    pub(super) fn tend(&self) {
+        match self.tend_keys() {
+            Ok(wait) => self.wake_in(wait),
+            Err(error) => console_warn!("the keys could not be looked after: {error}"),
+        }
     }
 
     /// Tries every destination again that has something waiting.
@@ -178,14 +256,17 @@ impl Core {
     }
 
     async fn run(self: &Rc<Self>, destination: &Destination) {
-        loop {
-            let batch = self.next_batch(destination);
+        while let Some(batch) = self.next_batch(destination) {
             if batch.is_empty() {
-                return;
+                continue;
             }
-            let outcome = self.hand_over(destination, &batch).await;
-            if let Err(error) = outcome.and_then(|outcomes| self.settle(&batch, outcomes)) {
+            self.wake_in(WATCH_MS);
+            let outcome = self.hand_over_in_time(destination, &batch).await;
+            if let Err(error) =
+                outcome.and_then(|outcomes| self.settle(destination, &batch, outcomes))
+            {
                 console_warn!("handing over failed, trying again: {error}");
+                self.commit_waiting(destination);
                 self.put_back(destination, batch);
                 self.wake_in(RETRY_MS);
                 return;
@@ -193,25 +274,95 @@ impl Core {
         }
     }
 
-    /// Takes what is ready; leaves the queue not running if that is nothing.
-    fn next_batch(&self, destination: &Destination) -> Vec<Departure> {
-        let mut queues = self.outbox.queues.borrow_mut();
-        let Some(queue) = queues.get_mut(destination) else {
-            return Vec::new();
-        };
-        let mut batch = Vec::new();
+    /// Takes what came since the last batch, sealing and storing what is not yet. Leaves the queue
+    /// not running if there is nothing.
+    fn next_batch(self: &Rc<Self>, destination: &Destination) -> Option<Vec<Departure>> {
+        let mut entries = Vec::new();
         let mut bytes = 0_usize;
+        let mut queues = self.outbox.queues.borrow_mut();
+        let queue = queues.get_mut(destination)?;
         while let Some(next) = queue.waiting.front() {
-            bytes = bytes.saturating_add(next.bytes.len());
-            if batch.len() >= MAX_BATCH_ITEMS || (bytes > MAX_BATCH_BYTES && !batch.is_empty()) {
+            bytes = bytes.saturating_add(next.weight());
+            if entries.len() >= MAX_BATCH_ITEMS || (bytes > MAX_BATCH_BYTES && !entries.is_empty())
+            {
                 break;
             }
-            batch.extend(queue.waiting.pop_front());
+            entries.extend(queue.waiting.pop_front());
         }
-        if batch.is_empty() {
+        if entries.is_empty() {
             queues.remove(destination);
+            return None;
         }
-        batch
+        drop(queues);
+        Some(self.seal_entries(entries))
+    }
+
+    fn seal_entries(self: &Rc<Self>, entries: Vec<Entry>) -> Vec<Departure> {
+        let mut departures = Vec::with_capacity(entries.len());
+        let mut drafts = Vec::new();
+        for entry in entries {
+            match entry {
+                Entry::Draft(contact, draft) => {
+                    self.outbox.give_room(draft.weight());
+                    drafts.push((contact, *draft));
+                }
+                Entry::Sealed(departure) => {
+                    // What was stored before was sent before.
+                    departures.extend(self.commit_counted(std::mem::take(&mut drafts)));
+                    departures.push(departure);
+                }
+            }
+        }
+        departures.extend(self.commit_counted(drafts));
+        departures
+    }
+
+    fn commit_counted(self: &Rc<Self>, drafts: Vec<(Rc<Contact>, Draft)>) -> Vec<Departure> {
+        let departures = self.commit(drafts);
+        for departure in &departures {
+            self.outbox.take_room(departure.bytes.len());
+        }
+        departures
+    }
+
+    /// Stores everything that waits for a destination that keeps us waiting, and tells its senders
+    /// that it is accepted: it is durable here.
+    fn commit_waiting(self: &Rc<Self>, destination: &Destination) {
+        let mut queues = self.outbox.queues.borrow_mut();
+        let Some(queue) = queues.get_mut(destination) else {
+            return;
+        };
+        let entries = queue.waiting.drain(..).collect();
+        drop(queues);
+        let departures = self.seal_entries(entries);
+        for departure in &departures {
+            self.outbox.answer(&departure.id, Ok(()));
+        }
+        let mut queues = self.outbox.queues.borrow_mut();
+        let queue = queues.entry(destination.clone()).or_default();
+        let departures = departures.into_iter().map(Entry::Sealed).rev();
+        departures.for_each(|entry| queue.waiting.push_front(entry));
+    }
+
+    /// Hands a batch over. Whoever waits for it, or behind it, is answered after a while anyway.
+    async fn hand_over_in_time(
+        self: &Rc<Self>,
+        destination: &Destination,
+        batch: &[Departure],
+    ) -> Result<Vec<Outcome>, ApiError> {
+        let mut call = std::pin::pin!(self.hand_over(destination, batch));
+        loop {
+            let patience = Delay::from(Duration::from_millis(HANDOVER_WAIT_MS));
+            match select(call.as_mut(), patience).await {
+                Either::Left((outcome, _)) => return outcome,
+                Either::Right(((), _)) => {
+                    for departure in batch {
+                        self.outbox.answer(&departure.id, Ok(()));
+                    }
+                    self.commit_waiting(destination);
+                }
+            }
+        }
     }
 
     fn put_back(&self, destination: &Destination, batch: Vec<Departure>) {
@@ -221,105 +372,14 @@ impl Core {
         for departure in batch.into_iter().rev() {
             // It is durable here, so its sender need not wait for the other object to recover.
             self.outbox.answer(&departure.id, Ok(()));
-            queue.waiting.push_front(departure);
-        }
-    }
-
-    async fn hand_over(
-        self: &Rc<Self>,
-        destination: &Destination,
-        batch: &[Departure],
-    ) -> Result<Vec<Outcome>, ApiError> {
-        match destination {
-            Destination::Link(network) => self.hand_to_link(network, batch).await,
-            Destination::Local(to) => self.hand_to_agent(to, batch).await,
-        }
-    }
-
-    async fn hand_to_link(
-        &self,
-        network: &Did,
-        batch: &[Departure],
-    ) -> Result<Vec<Outcome>, ApiError> {
-        let me = self.identity()?;
-        let items = batch
-            .iter()
-            .map(|departure| HandoffItem {
-                id: ByteBuf::from(departure.id.to_bytes()),
-                to: departure.to.to_string(),
-                bytes: ByteBuf::from(departure.bytes.as_slice()),
-            })
-            .collect();
-        let handoff = Handoff {
-            object: self.state.id().to_string(),
-            from: me.did.to_string(),
-            items,
-        };
-        let stub = internal::link(&self.env, network)?;
-        match wire::call::<HandoffReply>(&stub, "/handoff", &handoff).await {
-            Ok(reply) => Ok(reply
-                .refused
-                .into_iter()
-                .map(|code| code.map_or(Outcome::Stored, Outcome::Refused))
-                .collect()),
-            // The peer was removed while these waited.
-            Err(error) if error.code == "NOT_PEERED" => Ok(batch
-                .iter()
-                .map(|departure| {
-                    self.contacts.forget(&departure.to);
-                    Outcome::Refused(error.code.to_string())
-                })
-                .collect()),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn hand_to_agent(
-        self: &Rc<Self>,
-        to: &Did,
-        batch: &[Departure],
-    ) -> Result<Vec<Outcome>, ApiError> {
-        let me = self.identity()?;
-        let refuse = |code: &str| {
-            batch
-                .iter()
-                .map(|_| Outcome::Refused(code.to_owned()))
-                .collect()
-        };
-        let contact = match self.local_contact(to).await {
-            Ok(contact) => contact,
-            Err(error) if error.status < 500 => return Ok(refuse(&error.code)),
-            Err(error) => return Err(error),
-        };
-        let Route::Local { object } = &contact.route else {
-            return Ok(refuse("UNKNOWN_AGENT"));
-        };
-        let delivery = Delivery {
-            network: me.network.to_string(),
-            host: me.host.to_string(),
-            items: batch
-                .iter()
-                .map(|d| ByteBuf::from(d.bytes.as_slice()))
-                .collect(),
-        };
-        let stub = internal::agent(&self.env, object)?;
-        match wire::call::<DeliveryReply>(&stub, "/deliver", &delivery).await {
-            Ok(reply) => Ok(reply
-                .refused
-                .into_iter()
-                .map(|code| code.map_or(Outcome::Delivered, Outcome::Refused))
-                .collect()),
-            Err(error) if error.status == 410 => {
-                self.contacts.forget(to);
-                Ok(refuse("AGENT_DELETED"))
-            }
-            Err(error) => Err(error),
+            queue.waiting.push_front(Entry::Sealed(departure));
         }
     }
 
     /// Writes down what became of a batch, then tells who waits, then everybody else.
     fn settle(
         self: &Rc<Self>,
+        destination: &Destination,
         batch: &[Departure],
         outcomes: Vec<Outcome>,
     ) -> Result<(), ApiError> {
@@ -330,30 +390,46 @@ impl Core {
         }
         let me = self.identity()?;
         let now = internal::now();
-        let ended = self.store.transaction(|| {
+        let stored = |(departure, outcome): (&Departure, &Outcome)| match outcome {
+            Outcome::Stored => Some(departure.id.to_bytes()),
+            Outcome::Delivered | Outcome::Refused(_) => None,
+        };
+        let (ended, again, at_once) = self.store.transaction(|| {
             let mut ended = Vec::new();
+            let (mut again, mut at_once) = (Vec::new(), false);
+            self.store
+                .handed_over(batch.iter().zip(&outcomes).filter_map(stored))?;
             for (departure, outcome) in batch.iter().zip(&outcomes) {
-                let end = self.store_outcome(departure, outcome, &me, now)?;
-                ended.extend(end.map(|(receipt, at)| EndOf {
-                    id: departure.id.clone(),
-                    to: departure.to.clone(),
-                    receipt,
-                    accepted_at: at,
-                }));
+                match self.store_outcome(departure, outcome, &me, now)? {
+                    Fate::Ended(end) => ended.push(end),
+                    Fate::Again(now) => {
+                        again.push(departure.id.clone());
+                        at_once |= now;
+                    }
+                    Fate::Open => {}
+                }
             }
-            Ok::<_, ApiError>(ended)
+            Ok::<_, ApiError>((ended, again, at_once))
         })?;
-        for (departure, outcome) in batch.iter().zip(outcomes) {
-            let left = self.outbox.waiting_bytes.get();
-            let left = left.saturating_sub(departure.bytes.len());
-            self.outbox.waiting_bytes.set(left);
+        for (departure, outcome) in batch.iter().zip(&outcomes) {
+            self.outbox.give_room(departure.bytes.len());
             let answer = match outcome {
                 Outcome::Stored | Outcome::Delivered => Ok(()),
-                Outcome::Refused(code) => Err(code),
+                Outcome::Refused(_) if again.contains(&departure.id) => Ok(()),
+                Outcome::Refused(code) => Err(code.as_str()),
             };
+            if let (Destination::Local(_), Outcome::Refused(code)) = (destination, outcome)
+                && answer.is_err()
+                && code != "EXPIRED"
+            {
+                self.contacts.forget(&departure.to);
+            }
             self.outbox.answer(&departure.id, answer);
         }
         self.announce_ends(ended);
+        if at_once {
+            self.resolve_unsealed();
+        }
         Ok(())
     }
 
@@ -363,36 +439,33 @@ impl Core {
         outcome: &Outcome,
         me: &Me,
         now: Timestamp,
-    ) -> Result<Option<(ReceiptView, Timestamp)>, ApiError> {
+    ) -> Result<Fate, ApiError> {
         let (status, code) = match outcome {
-            Outcome::Stored => {
-                self.store.handed_over(&departure.id)?;
-                return Ok(None);
-            }
+            Outcome::Stored => return Ok(Fate::Open),
             Outcome::Delivered => (ReceiptStatus::Delivered, None),
-            // Whoever waits gets the refusal as an error: for them it was never accepted.
-            Outcome::Refused(_) if self.outbox.is_awaited(&departure.id) => {
-                self.store.remove_outgoing(&departure.id)?;
-                return Ok(None);
-            }
             Outcome::Refused(code) => (ReceiptStatus::Refused, Some(code.clone())),
         };
+        match self.unseal(&departure.id, code.as_deref())? {
+            Again::No => {}
+            Again::Now => return Ok(Fate::Again(true)),
+            Again::Later => return Ok(Fate::Again(false)),
+        }
+        // Whoever waits gets the refusal as an error: for them it was never accepted.
+        if code.is_some() && self.outbox.is_awaited(&departure.id) {
+            self.store.remove_outgoing(&departure.id)?;
+            return Ok(Fate::Open);
+        }
+        if code.is_none() {
+            self.conversations.heard(&departure.to, &departure.id);
+        }
         let end = End {
             at: now,
             by: me.network.to_string(),
-            code: code.clone(),
+            code,
         };
-        let ended = self.store.end(&departure.id, status, &end)?;
-        Ok(ended.map(|(_, at)| {
-            (
-                ReceiptView {
-                    status,
-                    at: now,
-                    by: end.by,
-                    code,
-                },
-                at,
-            )
+        let step = self.store.end(&departure.id, status, &end)?;
+        Ok(step.map_or(Fate::Open, |step| {
+            Fate::Ended(EndOf::new(departure.id.clone(), step, status, &end))
         }))
     }
 
@@ -406,10 +479,14 @@ impl Core {
             self.outbox.answer(&end.id, Ok(()));
         }
         let core = Rc::clone(self);
-        spawn_local(async move { ends.into_iter().for_each(|end| core.announce_end(end)) });
+        spawn_local(async move {
+            let sockets = core.sockets();
+            ends.into_iter()
+                .for_each(|end| core.announce_end(end, &sockets));
+        });
     }
 
-    fn announce_end(&self, end: EndOf) {
+    fn announce_end(&self, end: EndOf, sockets: &[WebSocket]) {
         let Ok(me) = self.identity() else { return };
         let EndOf {
             id,
@@ -417,27 +494,33 @@ impl Core {
             receipt,
             accepted_at,
         } = end;
-        let host = self
-            .contacts
-            .host_of(&to)
+        let known = Did::parse(&to).ok();
+        let host = known
+            .and_then(|did| self.contacts.host_of(&did))
             .unwrap_or_else(|| me.host.clone());
         self.report(NewEvent {
             kind: format!("message.{}", receipt.status.as_str()),
             at: receipt.at,
             from: Some(address(&me.did, &me.host)),
-            to: Some(address(&to, &host)),
+            to: Some(format!("{to}@{host}")),
             message: Some(id.to_string()),
             peer: (host != me.host).then(|| host.to_string()),
             code: receipt.code.clone(),
             latency_ms: Some(receipt.at.since(accepted_at)),
             ..NewEvent::default()
         });
-        self.push_receipt(&id, receipt);
+        push(
+            sockets,
+            &AgentNotice::Receipt {
+                id: id.to_string(),
+                receipt,
+            },
+        );
     }
 
     /// Sets the alarm so long ahead, unless one is due sooner. Called in the turn that commits what
     /// it is for, so that both are stored together.
-    fn wake_in(&self, millis: u64) {
+    pub(super) fn wake_in(&self, millis: u64) {
         let now = internal::now();
         let at = now.after(millis);
         let due = self.alarm.get();

@@ -137,7 +137,12 @@ fn status_view(me: &Me, row: &StoredMessage) -> Result<MessageStatus, ApiError> 
         (theirs, ours)
     };
     let mut receipts = vec![ReceiptView {
-        status: ReceiptStatus::Accepted,
+        status: match row.status {
+            ReceiptStatus::Resolving => ReceiptStatus::Resolving,
+            ReceiptStatus::Accepted | ReceiptStatus::Delivered | ReceiptStatus::Refused => {
+                ReceiptStatus::Accepted
+            }
+        },
         at: row.created_at,
         by: me.network.to_string(),
         code: None,

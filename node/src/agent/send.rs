@@ -1,22 +1,25 @@
 //! Sending: check, resolve, seal, commit, hand over; then, and only then, say `accepted`.
+//!
+//! Whatever came while a destination was busy is sealed and stored in one transaction.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
 
 use entente_lexicon::api::{Accepted, NewEvent, SendMessage};
 use entente_lexicon::message::DEFAULT_PRIORITY;
-use entente_lexicon::{Content, MessageId, ReceiptStatus, Recipient, Timestamp};
+use entente_lexicon::{Content, Did, Host, MessageId, ReceiptStatus, Recipient, Timestamp};
 use entente_trust::crypto::hash;
-use entente_trust::message::{Body, Header, SealError, seal};
+use entente_trust::message::{Body, Header, SealError};
 use futures::channel::oneshot;
-use futures::future::{Either, select};
-use worker::Delay;
+use worker::WebSocket;
 
 use crate::agent::contacts::{Contact, Route};
 use crate::agent::core::{Core, address};
 use crate::agent::identity::Me;
 use crate::agent::outbox::{Departure, Destination};
-use crate::agent::store::NewMessage;
+use crate::agent::resolving::Unreached;
+use crate::agent::socket::tell_outcome;
+use crate::agent::store::{Earlier, NewMessage};
 use crate::error::ApiError;
 use crate::internal;
 
@@ -28,124 +31,267 @@ const MAX_TEXT_BYTES: usize = 256;
 const MAX_EXPIRY_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 /// Without `expiresAt` a message is worth delivering this long.
 const DEFAULT_EXPIRY_MS: u64 = 7 * 24 * 60 * 60 * 1000;
-/// How long a sender waits to hear that the next object has the message too. It is durable here
-/// from the start, so after this the answer is `accepted` all the same.
-const HANDOVER_WAIT_MS: u64 = 2_000;
+/// What a message takes up beside its content while it waits.
+const OVERHEAD_BYTES: usize = 1_024;
+
+/// A message on its way in: checked, not yet sealed or stored, and its sender not yet answered.
+pub(super) struct Draft {
+    pub(super) recipient: Recipient,
+    pub(super) request: SendMessage,
+    /// SHA-256 of the request, to know it again.
+    digest: [u8; 32],
+    pub(super) reply: Reply,
+}
+
+/// Who waits to hear what became of a draft.
+pub(super) enum Reply {
+    /// A program's socket, and its name for the message.
+    Socket(WebSocket, String),
+    /// A call.
+    Caller(oneshot::Sender<Result<Accepted, ApiError>>),
+}
+
+impl Reply {
+    /// Answers.
+    pub(super) fn tell(self, outcome: Result<Accepted, ApiError>) {
+        match self {
+            Self::Socket(socket, reference) => tell_outcome(&socket, reference, outcome),
+            // A caller that went away needs no answer.
+            Self::Caller(caller) => drop(caller.send(outcome)),
+        }
+    }
+}
+
+impl Draft {
+    /// Bytes that it takes up while it waits, more or less.
+    pub(super) fn weight(&self) -> usize {
+        let text = match &self.request.content {
+            Content::Text { text } => text.len(),
+            Content::Ref { uri } => uri.len(),
+            Content::Json { .. } => MAX_CONTENT_BYTES / 8,
+        };
+        text.saturating_add(OVERHEAD_BYTES)
+    }
+}
 
 impl Core {
     /// Sends one message. Returns once it is durable and, unless that takes long, handed over.
     pub(super) async fn send(self: &Rc<Self>, request: SendMessage) -> Result<Accepted, ApiError> {
-        let me = self.identity()?;
-        let recipient = check(&request, internal::now())?;
-        let contact = self.contact_of(&recipient).await?;
-        let digest = request_digest(&request)?;
-        if let Some(earlier) = self.earlier(&request, &digest)? {
-            return Ok(earlier);
-        }
-        let (id, stored) = self.commit(&me, &contact, &request, digest)?;
-        let Either::Left((outcome, _)) =
-            select(stored, Delay::from(Duration::from_millis(HANDOVER_WAIT_MS))).await
-        else {
-            return Ok(accepted(&id));
+        let (caller, outcome) = oneshot::channel();
+        self.submit(request, Reply::Caller(caller));
+        outcome
+            .await
+            .map_err(|oneshot::Canceled| ApiError::internal("a message was forgotten"))?
+    }
+
+    /// Takes a message in; whoever sent it is answered later. Does not wait for anything, so
+    /// messages keep the order in which they came.
+    pub(super) fn submit(self: &Rc<Self>, request: SendMessage, reply: Reply) {
+        let checked = check(&request, internal::now());
+        let checked = checked.and_then(|recipient| Ok((recipient, request_digest(&request)?)));
+        let (recipient, digest) = match checked {
+            Ok(checked) => checked,
+            Err(error) => return reply.tell(Err(error)),
         };
-        match outcome {
-            Ok(Err(code)) => {
-                self.contacts.forget(&contact.did);
-                Err(refusal(&code, &contact))
-            }
-            Ok(Ok(())) | Err(oneshot::Canceled) => Ok(accepted(&id)),
+        let draft = Draft {
+            recipient,
+            request,
+            digest,
+            reply,
+        };
+        if !self.outbox.has_room(draft.weight()) {
+            return draft.reply.tell(Err(ApiError::new(
+                429,
+                "OUTBOX_FULL",
+                "Too much mail of this agent is waiting to be handed over: wait a moment and send again.",
+            )));
+        }
+        match self.reachable(&draft.recipient) {
+            Some(contact) => self.enqueue(contact, draft),
+            None => self.park(draft),
         }
     }
 
-    /// Answers a repeated request as the first time.
+    /// Seals and stores drafts in one transaction, and returns them ready to be handed over. Those
+    /// that are known, cannot be sealed or must wait for a key are dealt with here.
+    pub(super) fn commit(self: &Rc<Self>, drafts: Vec<(Rc<Contact>, Draft)>) -> Vec<Departure> {
+        if drafts.is_empty() {
+            return Vec::new();
+        }
+        let mut batch = Batch::default();
+        let committed = self.identity().and_then(|me| {
+            let known = self.earlier(&drafts)?;
+            self.store.transaction(|| {
+                for (contact, draft) in &drafts {
+                    let step = self.seal_draft(&me, contact, draft, &known, &mut batch)?;
+                    batch.steps.push(step);
+                }
+                batch
+                    .next_index
+                    .iter()
+                    .try_for_each(|(did, index)| self.store.set_next_index(did, *index))?;
+                Ok::<_, ApiError>(())
+            })?;
+            Ok(me)
+        });
+        match committed {
+            Ok(me) => self.committed(&me, drafts, batch.steps),
+            Err(error) => {
+                for (_, draft) in drafts {
+                    draft.reply.tell(Err(error.clone()));
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    /// Finds requests that were made before, by idempotency key.
     fn earlier(
         &self,
-        request: &SendMessage,
-        digest: &[u8; 32],
-    ) -> Result<Option<Accepted>, ApiError> {
-        let Some(key) = &request.idempotency_key else {
-            return Ok(None);
-        };
-        match self.store.by_request(key)? {
-            None => Ok(None),
-            Some((id, known)) if known == digest => Ok(Some(accepted(&id))),
-            Some(_) => Err(ApiError::new(
-                409,
-                "IDEMPOTENCY_MISMATCH",
-                "This idempotency key was used for another message: use a new key, or repeat the first request exactly.",
-            )),
+        drafts: &[(Rc<Contact>, Draft)],
+    ) -> Result<BTreeMap<String, Earlier>, ApiError> {
+        let keys = drafts.iter().filter_map(|(_, draft)| draft.key());
+        let keys: Vec<&str> = keys.collect();
+        if keys.is_empty() {
+            return Ok(BTreeMap::new());
         }
+        Ok(self.store.by_requests(&keys)?)
     }
 
-    /// Seals and stores a message and queues it. No await from here to its end: one turn, one
-    /// commit.
-    fn commit(
-        self: &Rc<Self>,
+    fn seal_draft(
+        &self,
         me: &Me,
         contact: &Rc<Contact>,
-        request: &SendMessage,
-        digest: [u8; 32],
-    ) -> Result<(MessageId, oneshot::Receiver<Result<(), String>>), ApiError> {
+        draft: &Draft,
+        known: &BTreeMap<String, Earlier>,
+        batch: &mut Batch,
+    ) -> Result<Step, ApiError> {
+        if let Some(key) = draft.key() {
+            if let Some(earlier) = known.get(key) {
+                return Ok(Step::Answered(draft.repeats(&earlier.digest).map(|()| {
+                    Accepted {
+                        id: earlier.id.to_string(),
+                        status: match earlier.status {
+                            ReceiptStatus::Resolving => ReceiptStatus::Resolving,
+                            ReceiptStatus::Accepted
+                            | ReceiptStatus::Delivered
+                            | ReceiptStatus::Refused => ReceiptStatus::Accepted,
+                        },
+                    }
+                })));
+            }
+            if let Some((id, digest)) = batch.keys.get(key) {
+                return Ok(Step::Answered(draft.repeats(digest).map(|()| accepted(id))));
+            }
+        }
         let now = internal::now();
         let id = MessageId::from_parts(now.0, internal::random());
+        let place = contact.next_index.get();
         let header = Header {
             id: id.to_bytes(),
             from: me.did.clone(),
             to: contact.did.clone(),
             network: contact.network.clone(),
-            index: contact.next_index.get(),
-            expires: Some(request.expires_at.unwrap_or(now.after(DEFAULT_EXPIRY_MS))),
+            index: place,
+            expires: Some(draft.expires(now)),
         };
-        let body = Body {
-            content: request.content.clone(),
-            thread: request.thread.clone(),
-            priority: request.priority.unwrap_or(DEFAULT_PRIORITY),
+        let body = draft.body(now);
+        let bytes = match self.conversations.seal(me, &id, &header, &body, now) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(Step::Park),
+            Err(error) => return Ok(Step::Answered(Err(unsealable(error)))),
+        };
+        self.store.insert(NewMessage {
+            id: &id,
+            outgoing: true,
+            peer: contact.did.as_str(),
+            host: &contact.host,
+            network: &contact.network,
             created_at: now,
-        };
-        let bytes = seal(
-            &header,
-            &body,
-            &me.signing,
-            &contact.kem,
-            &contact.kid,
-            &mut internal::rng(),
-        )
-        .map_err(unsealable)?;
-        if !self.outbox.has_room(bytes.len()) {
-            return Err(ApiError::new(
-                429,
-                "OUTBOX_FULL",
-                "Too much mail of this agent is waiting to be handed over: wait a moment and send again.",
-            ));
-        }
-        self.store.transaction(|| {
-            self.store.insert(NewMessage {
-                id: &id,
-                outgoing: true,
-                peer: &contact.did,
-                host: &contact.host,
-                network: &contact.network,
-                created_at: now,
-                stored_at: now,
-                body: me.seal_body(&id, &body)?,
-                digest,
-                request: request.idempotency_key.as_deref(),
-                envelope: Some(&bytes),
-            })?;
-            self.store
-                .set_next_index(&contact.did, header.index.saturating_add(1))?;
-            Ok::<_, ApiError>(())
+            stored_at: now,
+            body: me.seal_body(&id, &body)?,
+            digest: draft.digest,
+            request: draft.key(),
+            envelope: Some(&bytes),
+            status: ReceiptStatus::Accepted,
+            place: Some(place),
+            expires: header.expires,
         })?;
-        contact.next_index.set(header.index.saturating_add(1));
-        self.report_accepted(me, contact, &id, request, now);
-        let stored = self.outbox.wait(&id);
-        let departure = Departure {
-            id: id.clone(),
-            to: contact.did.clone(),
-            bytes,
-        };
-        self.depart(contact.destination(), departure);
-        Ok((id, stored))
+        contact.next_index.set(place.saturating_add(1));
+        batch
+            .next_index
+            .insert(contact.did.clone(), place.saturating_add(1));
+        if let Some(key) = draft.key() {
+            batch
+                .keys
+                .insert(key.to_owned(), (id.clone(), draft.digest));
+        }
+        Ok(Step::Sealed(id, bytes, now))
+    }
+
+    /// Stores a draft whose recipient's keys cannot be fetched now. It is sealed when they can.
+    pub(super) fn hold(
+        self: &Rc<Self>,
+        me: &Me,
+        draft: &Draft,
+        to: &Unreached,
+    ) -> Result<Accepted, ApiError> {
+        if let Some(key) = draft.key()
+            && let Some(earlier) = self.store.by_requests(&[key])?.remove(key)
+        {
+            return draft.repeats(&earlier.digest).map(|()| Accepted {
+                id: earlier.id.to_string(),
+                status: earlier.status,
+            });
+        }
+        let now = internal::now();
+        let id = MessageId::from_parts(now.0, internal::random());
+        self.store.insert(NewMessage {
+            id: &id,
+            outgoing: true,
+            peer: &to.peer,
+            host: &to.host,
+            network: &to.network,
+            created_at: now,
+            stored_at: now,
+            body: me.seal_body(&id, &draft.body(now))?,
+            digest: draft.digest,
+            request: draft.key(),
+            envelope: None,
+            status: ReceiptStatus::Resolving,
+            place: None,
+            expires: Some(draft.expires(now)),
+        })?;
+        Ok(Accepted {
+            id: id.to_string(),
+            status: ReceiptStatus::Resolving,
+        })
+    }
+
+    /// Says what became of each draft of a batch that was committed.
+    fn committed(
+        self: &Rc<Self>,
+        me: &Me,
+        drafts: Vec<(Rc<Contact>, Draft)>,
+        steps: Vec<Step>,
+    ) -> Vec<Departure> {
+        let mut departures = Vec::with_capacity(drafts.len());
+        for ((contact, draft), step) in drafts.into_iter().zip(steps) {
+            match step {
+                Step::Answered(outcome) => draft.reply.tell(outcome),
+                Step::Park => self.park(draft),
+                Step::Sealed(id, bytes, at) => {
+                    self.report_accepted(me, &contact, &id, &draft.request, at);
+                    self.outbox.wait(&id, draft.reply, &contact.host);
+                    departures.push(Departure {
+                        id,
+                        to: contact.did.clone(),
+                        bytes,
+                    });
+                }
+            }
+        }
+        departures
     }
 
     fn report_accepted(
@@ -169,11 +315,61 @@ impl Core {
     }
 }
 
+/// What becomes of the drafts of one transaction.
+#[derive(Default)]
+struct Batch {
+    steps: Vec<Step>,
+    next_index: BTreeMap<Did, u64>,
+    keys: BTreeMap<String, (MessageId, [u8; 32])>,
+}
+
+enum Step {
+    /// It needs nothing more.
+    Answered(Result<Accepted, ApiError>),
+    /// Its recipient's prekey lapsed meanwhile.
+    Park,
+    /// It is stored.
+    Sealed(MessageId, Vec<u8>, Timestamp),
+}
+
+impl Draft {
+    fn key(&self) -> Option<&str> {
+        self.request.idempotency_key.as_deref()
+    }
+
+    fn expires(&self, now: Timestamp) -> Timestamp {
+        self.request
+            .expires_at
+            .unwrap_or(now.after(DEFAULT_EXPIRY_MS))
+    }
+
+    fn body(&self, now: Timestamp) -> Body {
+        Body {
+            content: self.request.content.clone(),
+            thread: self.request.thread.clone(),
+            priority: self.request.priority.unwrap_or(DEFAULT_PRIORITY),
+            created_at: now,
+        }
+    }
+
+    /// Checks that a request with the same key is the same request.
+    fn repeats(&self, digest: &[u8]) -> Result<(), ApiError> {
+        if digest == self.digest {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            409,
+            "IDEMPOTENCY_MISMATCH",
+            "This idempotency key was used for another message: use a new key, or repeat the first request exactly.",
+        ))
+    }
+}
+
 /// The thread of the conversation that `cargo xtask up` sends, so that viewers see what it is.
 const DEMO_THREAD: &str = "demo script";
 
 impl Contact {
-    fn destination(&self) -> Destination {
+    pub(super) fn destination(&self) -> Destination {
         match self.route {
             Route::Link => Destination::Link(self.network.clone()),
             Route::Local { .. } => Destination::Local(self.did.clone()),
@@ -181,7 +377,7 @@ impl Contact {
     }
 }
 
-fn accepted(id: &MessageId) -> Accepted {
+pub(super) fn accepted(id: &MessageId) -> Accepted {
     Accepted {
         id: id.to_string(),
         status: ReceiptStatus::Accepted,
@@ -248,16 +444,18 @@ fn request_digest(request: &SendMessage) -> Result<[u8; 32], ApiError> {
 }
 
 /// Says why a message cannot be sealed.
-fn unsealable(error: SealError) -> ApiError {
+pub(super) fn unsealable(error: SealError) -> ApiError {
     match error {
         SealError::TooLarge => ApiError::new(413, "CONTENT_TOO_LARGE", format!("{error}.")),
         SealError::Field => ApiError::bad_request("INVALID_BODY", format!("{error}.")),
-        SealError::Key => ApiError::new(502, "CARD_INVALID", format!("{error}.")),
+        SealError::Key | SealError::Epoch => {
+            ApiError::new(502, "CARD_INVALID", format!("{error}."))
+        }
     }
 }
 
 /// Says why the next object would not take a message.
-fn refusal(code: &str, contact: &Contact) -> ApiError {
+pub(super) fn refusal(code: &str, host: &Host) -> ApiError {
     let (status, message) = match code {
         "NOT_PEERED" => (
             422,
@@ -280,6 +478,5 @@ fn refusal(code: &str, contact: &Contact) -> ApiError {
         "AGENT_DELETED" => (410, "no longer has this agent"),
         _ => (422, "refused the message"),
     };
-    let host = &contact.host;
     ApiError::new(status, code.to_owned(), format!("{host} {message}."))
 }

@@ -2,15 +2,14 @@
 
 use std::rc::Rc;
 
-use entente_lexicon::MessageId;
-use entente_lexicon::api::{AgentCommand, AgentNotice, ErrorDetail, ReceiptView, Ticket};
+use entente_lexicon::api::{Accepted, AgentCommand, AgentNotice, ErrorDetail, Ticket};
 use entente_trust::crypto::token::{Token, token_hash};
-use wasm_bindgen_futures::spawn_local;
 use worker::{
     Headers, Request, Response, WebSocket, WebSocketIncomingMessage, WebSocketPair, console_warn,
 };
 
 use crate::agent::core::Core;
+use crate::agent::send::Reply;
 use crate::auth::gate::{TICKET_PROTOCOL, ticket_protocol};
 use crate::error::ApiError;
 use crate::internal::{self, ACTOR};
@@ -114,44 +113,41 @@ impl Core {
         request
             .idempotency_key
             .get_or_insert_with(|| reference.clone());
-        let (core, socket) = (Rc::clone(self), socket.clone());
-        spawn_local(async move {
-            let notice = match core.send(request).await {
-                Ok(accepted) => AgentNotice::Accepted {
-                    reference,
-                    id: accepted.id,
-                },
-                Err(fault) => AgentNotice::Error {
-                    reference: Some(reference),
-                    error: fault.body(&internal::new_request_id()).error,
-                },
-            };
-            tell(&socket, &notice);
-        });
+        self.submit(request, Reply::Socket(socket.clone(), reference));
     }
+}
 
-    /// Pushes a receipt to every program that acts as this agent.
-    pub(super) fn push_receipt(&self, id: &MessageId, receipt: ReceiptView) {
-        self.push(&AgentNotice::Receipt {
-            id: id.to_string(),
-            receipt,
-        });
+/// Pushes a notice to every program that acts as this agent.
+pub(super) fn push(sockets: &[WebSocket], notice: &AgentNotice) {
+    if sockets.is_empty() {
+        return;
     }
+    match serde_json::to_string(notice) {
+        Ok(text) => sockets.iter().for_each(|socket| {
+            // A socket that is just closing hears nothing more; the inbox has it all.
+            let _ = socket.send_with_str(&text);
+        }),
+        Err(fault) => console_warn!("a notice could not be written: {fault}"),
+    }
+}
 
-    /// Pushes a notice to every program that acts as this agent.
-    pub(super) fn push(&self, notice: &AgentNotice) {
-        let sockets = self.sockets();
-        if sockets.is_empty() {
-            return;
-        }
-        match serde_json::to_string(notice) {
-            Ok(text) => sockets.iter().for_each(|socket| {
-                // A socket that is just closing hears nothing more; the inbox has it all.
-                let _ = socket.send_with_str(&text);
-            }),
-            Err(fault) => console_warn!("a notice could not be written: {fault}"),
-        }
-    }
+/// Answers a send.
+pub(super) fn tell_outcome(
+    socket: &WebSocket,
+    reference: String,
+    outcome: Result<Accepted, ApiError>,
+) {
+    let notice = match outcome {
+        Ok(accepted) => AgentNotice::Accepted {
+            reference,
+            id: accepted.id,
+        },
+        Err(fault) => AgentNotice::Error {
+            reference: Some(reference),
+            error: fault.body(&internal::new_request_id()).error,
+        },
+    };
+    tell(socket, &notice);
 }
 
 fn tell(socket: &WebSocket, notice: &AgentNotice) {

@@ -1,8 +1,10 @@
 //! The agent's SQLite: identity, contacts, mail. Bodies are ciphertext in every row.
 
-use entente_lexicon::{Did, Host, MessageId, ReceiptStatus, Timestamp};
-
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+
+use data_encoding::HEXLOWER;
+use entente_lexicon::{Did, Host, MessageId, ReceiptStatus, Timestamp};
 
 use crate::params;
 use crate::store::sqlite::{Row, Sqlite, StoreError};
@@ -18,20 +20,31 @@ const SCHEMA: &[&str] = &[
         peer TEXT NOT NULL, host TEXT NOT NULL, created_at INTEGER NOT NULL,
         stored_at INTEGER NOT NULL, body BLOB NOT NULL, digest BLOB NOT NULL,
         status TEXT NOT NULL, final_at INTEGER, final_by TEXT, code TEXT,
-        request TEXT, network TEXT NOT NULL, envelope BLOB)",
+        request TEXT, network TEXT NOT NULL, envelope BLOB,
+        place INTEGER, expires INTEGER, seals INTEGER NOT NULL DEFAULT 0)",
     "CREATE UNIQUE INDEX IF NOT EXISTS messages_by_id ON messages(id, outgoing, peer)",
     "CREATE UNIQUE INDEX IF NOT EXISTS messages_by_request ON messages(request)
         WHERE request IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS messages_waiting ON messages(n) WHERE envelope IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS messages_unsealed ON messages(n) WHERE status = 'resolving'",
+    "CREATE TABLE IF NOT EXISTS prekeys(
+        kid TEXT PRIMARY KEY, secret BLOB NOT NULL, published TEXT NOT NULL, signer TEXT NOT NULL,
+        made_at INTEGER NOT NULL, not_after INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS epochs(
+        peer TEXT NOT NULL, epoch BLOB NOT NULL, state BLOB NOT NULL, used_at INTEGER NOT NULL,
+        PRIMARY KEY(peer, epoch)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS tickets(hash BLOB PRIMARY KEY, expires INTEGER NOT NULL) WITHOUT ROWID",
 ];
+
+/// How often a message is sealed anew because its recipient does not know the key.
+const MAX_SEALS: u32 = 4;
 
 /// A message to write down.
 pub(super) struct NewMessage<'a> {
     pub(super) id: &'a MessageId,
     pub(super) outgoing: bool,
-    /// The other agent.
-    pub(super) peer: &'a Did,
+    /// The other agent's DID, or its name while that is all that is known.
+    pub(super) peer: &'a str,
     /// The other agent's host.
     pub(super) host: &'a Host,
     /// The other agent's network.
@@ -46,6 +59,25 @@ pub(super) struct NewMessage<'a> {
     pub(super) request: Option<&'a str>,
     /// The sealed message, until it is handed over.
     pub(super) envelope: Option<&'a [u8]>,
+    pub(super) status: ReceiptStatus,
+    /// Its place among those to this recipient, once it has been sealed.
+    pub(super) place: Option<u64>,
+    pub(super) expires: Option<Timestamp>,
+}
+
+/// A message of ours that has to be sealed, for the first time or anew.
+pub(super) struct Unsealed {
+    pub(super) id: MessageId,
+    pub(super) body: Vec<u8>,
+    pub(super) place: Option<u64>,
+    pub(super) expires: Option<Timestamp>,
+}
+
+/// What a request with an idempotency key became.
+pub(super) struct Earlier {
+    pub(super) id: MessageId,
+    pub(super) digest: Vec<u8>,
+    pub(super) status: ReceiptStatus,
 }
 
 /// A message as it is kept.
@@ -87,10 +119,13 @@ pub(super) struct StoredContact {
     pub(super) next_index: u64,
 }
 
+/// Digests of incoming messages by sender and id.
+pub(super) type Digests = BTreeMap<(String, [u8; 16]), Vec<u8>>;
+
 /// Typed access to the agent's database.
 #[derive(Clone)]
 pub(super) struct AgentStore {
-    db: Rc<Sqlite>,
+    pub(super) db: Rc<Sqlite>,
 }
 
 impl AgentStore {
@@ -174,60 +209,144 @@ impl AgentStore {
     }
 
     pub(super) fn insert(&self, message: NewMessage<'_>) -> Result<(), StoreError> {
-        let status = if message.outgoing {
-            ReceiptStatus::Accepted
-        } else {
-            ReceiptStatus::Delivered
-        };
         self.db.exec(
             "INSERT INTO messages(id, outgoing, peer, host, network, created_at, stored_at, body,
-                digest, status, request, envelope) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                digest, status, request, envelope, place, expires)
+             VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 message.id.to_bytes(),
                 message.outgoing,
-                message.peer.as_str(),
+                message.peer,
                 message.host.as_str(),
                 message.network.as_str(),
                 message.created_at,
                 message.stored_at,
                 message.body,
                 message.digest,
-                status.as_str(),
+                message.status.as_str(),
                 message.request,
                 message.envelope,
+                message.place,
+                message.expires,
             ],
         )
     }
 
-    /// Returns the digest under which an incoming message is already kept.
-    pub(super) fn incoming_digest(
+    /// Returns the digests under which incoming messages with these ids are already kept, by
+    /// sender and id.
+    pub(super) fn incoming_digests(
         &self,
-        id: &MessageId,
-        from: &Did,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
+        ids: impl Iterator<Item = [u8; 16]>,
+    ) -> Result<Digests, StoreError> {
         let rows = self.db.rows(
-            "SELECT digest FROM messages WHERE id = ? AND outgoing = 0 AND peer = ?",
-            params![id.to_bytes(), from.as_str()],
+            "SELECT peer, id, digest FROM messages WHERE outgoing = 0
+             AND id IN (SELECT unhex(value) FROM json_each(?))",
+            params![hex_list(ids)],
         )?;
-        rows.first().map(|row| row.blob(0)).transpose()
+        rows.iter()
+            .map(|row| Ok(((row.text(0)?, id_bytes(row, 1)?), row.blob(2)?)))
+            .collect()
     }
 
-    /// Returns the message that an idempotency key stands for, and the digest of its request.
-    pub(super) fn by_request(&self, key: &str) -> Result<Option<(MessageId, Vec<u8>)>, StoreError> {
+    /// Returns what became of requests with these idempotency keys.
+    pub(super) fn by_requests(
+        &self,
+        keys: &[&str],
+    ) -> Result<BTreeMap<String, Earlier>, StoreError> {
+        let list = serde_json::to_string(keys).unwrap_or_default();
         let rows = self.db.rows(
-            "SELECT id, digest FROM messages WHERE request = ?",
-            params![key],
+            "SELECT request, id, digest, status FROM messages
+             WHERE request IN (SELECT value FROM json_each(?))",
+            params![list],
         )?;
-        rows.first()
-            .map(|row| Ok((message_id(row, 0)?, row.blob(1)?)))
-            .transpose()
+        rows.iter()
+            .map(|row| {
+                let earlier = Earlier {
+                    id: message_id(row, 1)?,
+                    digest: row.blob(2)?,
+                    status: status(&row.text(3)?),
+                };
+                Ok((row.text(0)?, earlier))
+            })
+            .collect()
     }
 
     /// Marks messages as handed over, so that they are not handed over again.
-    pub(super) fn handed_over(&self, id: &MessageId) -> Result<(), StoreError> {
+    pub(super) fn handed_over(
+        &self,
+        ids: impl Iterator<Item = [u8; 16]>,
+    ) -> Result<(), StoreError> {
         self.db.exec(
-            "UPDATE messages SET envelope = NULL WHERE id = ? AND outgoing = 1",
-            params![id.to_bytes()],
+            "UPDATE messages SET envelope = NULL
+             WHERE id IN (SELECT unhex(value) FROM json_each(?)) AND outgoing = 1",
+            params![hex_list(ids)],
+        )
+    }
+
+    /// Takes the seal off a message that must be sealed anew, at most `MAX_SEALS` times unless it
+    /// is only too early. Returns its recipient and host, or nothing if it ends here.
+    pub(super) fn unseal(
+        &self,
+        id: &MessageId,
+        too_early: bool,
+    ) -> Result<Option<(String, String)>, StoreError> {
+        let row = self.db.row(
+            "UPDATE messages SET status = 'resolving', envelope = NULL,
+                seals = seals + iif(?2, 0, 1)
+             WHERE id = ?1 AND outgoing = 1 AND final_at IS NULL AND (?2 OR seals < ?3)
+             RETURNING peer, host",
+            params![id.to_bytes(), too_early, MAX_SEALS],
+        )?;
+        row.map(|row| Ok((row.text(0)?, row.text(1)?))).transpose()
+    }
+
+    /// Returns whom messages that must be sealed are for: (DID or name, host).
+    pub(super) fn unsealed_recipients(&self) -> Result<BTreeSet<(String, String)>, StoreError> {
+        let rows = self.db.rows(
+            "SELECT DISTINCT peer, host FROM messages WHERE status = 'resolving'",
+            params![],
+        )?;
+        rows.iter()
+            .map(|row| Ok((row.text(0)?, row.text(1)?)))
+            .collect()
+    }
+
+    /// Returns messages that must be sealed for a recipient, known by DID or name, oldest first.
+    pub(super) fn unsealed(
+        &self,
+        names: [&str; 2],
+        host: &str,
+    ) -> Result<Vec<Unsealed>, StoreError> {
+        let [did, name] = names;
+        let rows = self.db.rows(
+            "SELECT id, body, place, expires FROM messages
+             WHERE status = 'resolving' AND peer IN (?, ?) AND host = ? ORDER BY n",
+            params![did, name, host],
+        )?;
+        rows.iter()
+            .map(|row| {
+                Ok(Unsealed {
+                    id: message_id(row, 0)?,
+                    body: row.blob(1)?,
+                    place: row.optional(2, Row::integer)?,
+                    expires: row.optional(3, Row::timestamp)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Keeps the seal of a message that had none.
+    pub(super) fn sealed(
+        &self,
+        id: &MessageId,
+        to: &Did,
+        place: u64,
+        envelope: &[u8],
+    ) -> Result<(), StoreError> {
+        self.db.exec(
+            "UPDATE messages SET status = 'accepted', peer = ?, place = ?, envelope = ?
+             WHERE id = ? AND outgoing = 1",
+            params![to.as_str(), place, envelope, id.to_bytes()],
         )
     }
 
@@ -246,7 +365,7 @@ impl AgentStore {
         id: &MessageId,
         status: ReceiptStatus,
         end: &End,
-    ) -> Result<Option<(Did, Timestamp)>, StoreError> {
+    ) -> Result<Option<(String, Timestamp)>, StoreError> {
         let row = self.db.row(
             "UPDATE messages SET status = ?, final_at = ?, final_by = ?, code = ?, envelope = NULL
              WHERE id = ? AND outgoing = 1 AND final_at IS NULL RETURNING peer, stored_at",
@@ -258,7 +377,7 @@ impl AgentStore {
                 id.to_bytes()
             ],
         )?;
-        row.map(|row| Ok((did(&row, 0)?, row.timestamp(1)?)))
+        row.map(|row| Ok((row.text(0)?, row.timestamp(1)?)))
             .transpose()
     }
 
@@ -348,23 +467,35 @@ fn stored(row: &Row) -> Result<StoredMessage, StoreError> {
         created_at: row.timestamp(5)?,
         stored_at: row.timestamp(6)?,
         body: row.blob(7)?,
-        status: match row.text(8)?.as_str() {
-            "delivered" => ReceiptStatus::Delivered,
-            "refused" => ReceiptStatus::Refused,
-            _ => ReceiptStatus::Accepted,
-        },
+        status: status(&row.text(8)?),
         end,
         peer_name: row.optional(12, Row::text)?,
     })
 }
 
-fn message_id(row: &Row, column: usize) -> Result<MessageId, StoreError> {
-    let bytes: [u8; 16] = row
-        .blob(column)?
+fn status(text: &str) -> ReceiptStatus {
+    match text {
+        "resolving" => ReceiptStatus::Resolving,
+        "delivered" => ReceiptStatus::Delivered,
+        "refused" => ReceiptStatus::Refused,
+        _ => ReceiptStatus::Accepted,
+    }
+}
+
+fn hex_list(ids: impl Iterator<Item = [u8; 16]>) -> String {
+    let list: Vec<String> = ids.map(|id| HEXLOWER.encode(&id)).collect();
+    serde_json::to_string(&list).unwrap_or_default()
+}
+
+fn id_bytes(row: &Row, column: usize) -> Result<[u8; 16], StoreError> {
+    row.blob(column)?
         .try_into()
         .ok()
-        .ok_or(StoreError::Column(column))?;
-    Ok(MessageId::from_bytes(bytes))
+        .ok_or(StoreError::Column(column))
+}
+
+fn message_id(row: &Row, column: usize) -> Result<MessageId, StoreError> {
+    Ok(MessageId::from_bytes(id_bytes(row, column)?))
 }
 
 fn did(row: &Row, column: usize) -> Result<Did, StoreError> {

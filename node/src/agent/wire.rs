@@ -79,6 +79,16 @@ pub(crate) struct Receipt {
     pub(crate) code: Option<String>,
 }
 
+/// The prekey of an agent, as a link or the agent's object answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PrekeyReply {
+    /// As its agent published it: the reader verifies it.
+    pub(crate) prekey: String,
+    /// Whether the link must see who sent a message.
+    pub(crate) needs_origin: bool,
+}
+
 /// Calls another object with one of these and reads its answer.
 ///
 /// # Errors

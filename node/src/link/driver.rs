@@ -15,6 +15,7 @@ use crate::error::ApiError;
 use crate::internal;
 use crate::link::deliver::Deliveries;
 use crate::link::own::Own;
+use crate::link::prekeys::Prekeys;
 use crate::link::store::{LinkStore, Outgoing};
 use crate::reporter::Reporter;
 use crate::shapes::InitLink;
@@ -35,6 +36,7 @@ pub(super) struct Driver {
     pub(super) sockets: RefCell<BTreeMap<SocketId, WebSocket>>,
     pub(super) next_socket: Cell<u64>,
     pub(super) deliveries: Deliveries,
+    pub(super) prekeys: Prekeys,
     pub(super) telling: Cell<bool>,
     /// What viewers were told last, so that each retry that fails alike is not told again.
     reported: RefCell<(&'static str, Option<String>)>,
@@ -56,6 +58,7 @@ impl Driver {
             sockets: RefCell::default(),
             next_socket: Cell::new(1),
             deliveries: Deliveries::default(),
+            prekeys: Prekeys::default(),
             telling: Cell::new(false),
             reported: RefCell::default(),
             armed: Cell::new(None),

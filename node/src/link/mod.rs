@@ -12,6 +12,7 @@ mod driver;
 mod object;
 mod own;
 mod policy;
+mod prekeys;
 mod preview;
 mod receipts;
 mod sockets;

@@ -128,6 +128,12 @@ impl Driver {
                 self.wake().await?;
                 self.resolve(&agent).await
             }
+            (Method::Get, "/prekey") => {
+                let agent = query(&request, "agent")?;
+                let fresh = query(&request, "fresh")? == "1";
+                self.wake().await?;
+                self.prekey(&agent, fresh).await
+            }
             _ => Err(ApiError::not_found(
                 "NOT_FOUND",
                 "A link has no such route.",
@@ -220,6 +226,8 @@ impl Driver {
     fn take(self: &Rc<Self>, handoff: Handoff) -> Result<HandoffReply, ApiError> {
         let from = Did::parse(&handoff.from).map_err(ApiError::internal)?;
         let mut refused = vec![None; handoff.items.len()];
+        let ids = handoff.items.iter().map(|entry| entry.id.as_slice());
+        let held = self.store.held(ids, &from)?;
         let mut offered = Vec::with_capacity(handoff.items.len());
         let mut places = Vec::with_capacity(handoff.items.len());
         for (place, entry) in handoff.items.into_iter().enumerate() {
@@ -236,7 +244,7 @@ impl Driver {
                 bytes: entry.bytes.into_vec().into(),
             };
             // An answer of ours that was lost makes the agent hand over again.
-            if !self.store.holds(&item)? {
+            if !held.get(&item.id).is_some_and(|known| known.holds(&item)) {
                 offered.push(Outgoing {
                     item,
                     object: handoff.object.clone(),

@@ -1,7 +1,9 @@
 //! The link's SQLite: the peer, the outbox, cursors, and what its senders must still be told.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use data_encoding::HEXLOWER;
 use entente_federation::{Change, Code, Item, Reject, Restored, RestoredIn, RestoredOut};
 use entente_lexicon::{Did, Timestamp};
 
@@ -42,6 +44,19 @@ pub(super) struct Ended {
     pub(super) code: Option<String>,
     /// Whether the peer settled it; if not, we refused it ourselves.
     pub(super) by_peer: bool,
+}
+
+/// What is stored under one message's id.
+#[derive(Default)]
+pub(super) struct Held(Vec<Vec<u8>>);
+
+impl Held {
+    /// Tells whether a message that is handed over again is stored already. One that its sender
+    /// sealed anew after a refusal is another; one that was withdrawn has no bytes any more.
+    pub(super) fn holds(&self, item: &Item) -> bool {
+        let known = |bytes: &Vec<u8>| bytes.is_empty() || bytes[..] == *item.bytes;
+        self.0.iter().any(known)
+    }
 }
 
 /// Typed access to the link's database.
@@ -231,13 +246,26 @@ impl LinkStore {
         )
     }
 
-    /// Tells whether a message that is handed over again is stored already.
-    pub(super) fn holds(&self, item: &Item) -> Result<bool, StoreError> {
-        let row = self.db.row(
-            "SELECT 1 FROM outbox WHERE id = ? AND sender = ?",
-            params![item.id, item.from.as_str()],
+    /// Finds which of the messages that an agent hands over are stored already.
+    pub(super) fn held<'a>(
+        &self,
+        ids: impl Iterator<Item = &'a [u8]>,
+        sender: &Did,
+    ) -> Result<BTreeMap<[u8; 16], Held>, StoreError> {
+        let ids: Vec<String> = ids.map(|id| HEXLOWER.encode(id)).collect();
+        let rows = self.db.rows(
+            "SELECT id, bytes FROM outbox WHERE sender = ?
+             AND id IN (SELECT unhex(value) FROM json_each(?))",
+            params![
+                sender.as_str(),
+                serde_json::to_string(&ids).unwrap_or_default()
+            ],
         )?;
-        Ok(row.is_some())
+        let mut held: BTreeMap<_, Held> = BTreeMap::new();
+        for row in &rows {
+            held.entry(id(row, 0)?).or_default().0.push(row.blob(1)?);
+        }
+        Ok(held)
     }
 
     /// Reads the outbox from `from_seq` on, within both bounds, at least one message.

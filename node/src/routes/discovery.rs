@@ -1,16 +1,21 @@
 //! What anyone may learn: who this network is, and its agents' public keys.
 
-use entente_lexicon::Did;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use entente_lexicon::address::AgentRef;
 use entente_lexicon::api::PublicKeysView;
+use entente_lexicon::{Did, Timestamp};
 use entente_trust::crypto::hash::sha256;
 use entente_trust::policy;
 use entente_well_known::did_web;
 use worker::Response;
 
+use crate::agent::wire::PrekeyReply;
 use crate::auth::gate::is_admin;
 use crate::config::Problem;
 use crate::error::ApiError;
+use crate::internal;
 use crate::routes::call::{Call, unknown_agent};
 use crate::routes::federation::network_private;
 use crate::routes::{network, reply};
@@ -21,8 +26,18 @@ const JSON: &str = "application/json";
 const DID_JSON: &str = "application/did+json";
 /// Peers keep a network's document so long.
 const NETWORK_MAX_AGE: u32 = 300;
+/// A prekey that its agent replaced is not served for longer than this.
+const PREKEY_MAX_AGE: u32 = 10;
+/// How long this isolate answers for an agent without waking it, and for how many.
+const PREKEY_MEMORY_MS: u64 = 10_000;
+const MAX_PREKEYS: usize = 1_024;
 /// A deleted agent's keys are not served for longer than this.
 const AGENT_MAX_AGE: u32 = 60;
+
+thread_local! {
+    /// Prekeys that were asked for lately, by object: asking does not wake the agent each time.
+    static PREKEYS: RefCell<BTreeMap<String, (Timestamp, String)>> = const { RefCell::new(BTreeMap::new()) };
+}
 
 /// `GET /.well-known/agent-network.json`: the exact signed bytes.
 pub(super) async fn network_document(call: &Call) -> Result<Response, ApiError> {
@@ -60,6 +75,29 @@ pub(super) async fn agent_card(call: &Call) -> Result<Response, ApiError> {
     let card = call.directory()?.card(&row.object_id).await?;
     let card = card.ok_or_else(|| unknown_agent(call.parameter()))?;
     reply::cached(&call.request, &card, JSON, &etag(&card), AGENT_MAX_AGE)
+}
+
+/// `GET /relay/agents/:agent/prekey`: the key to open conversations with an agent, of the day.
+pub(super) async fn agent_prekey(call: &Call) -> Result<Response, ApiError> {
+    let row = living(call).await?;
+    let now = internal::now();
+    let known = PREKEYS.with_borrow(|kept| kept.get(&row.object_id).cloned());
+    let prekey = match known {
+        Some((until, prekey)) if until > now => prekey,
+        Some(_) | None => {
+            let stub = internal::agent(&call.env, &row.object_id)?;
+            let reply: PrekeyReply = internal::get(&stub, "/prekey", &call.id).await?;
+            let until = now.after(PREKEY_MEMORY_MS);
+            PREKEYS.with_borrow_mut(|kept| {
+                if kept.len() >= MAX_PREKEYS {
+                    kept.clear();
+                }
+                kept.insert(row.object_id, (until, reply.prekey.clone()));
+            });
+            reply.prekey
+        }
+    };
+    reply::cached(&call.request, &prekey, JSON, &etag(&prekey), PREKEY_MAX_AGE)
 }
 
 /// `GET /agents/:name/did.json`.

@@ -85,6 +85,7 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::NetworkDocument => discovery::network_document(&call).await,
         Route::NetworkDid => discovery::network_did(&call).await,
         Route::AgentCard => discovery::agent_card(&call).await,
+        Route::AgentPrekey => discovery::agent_prekey(&call).await,
         Route::AgentDid => discovery::agent_did(&call).await,
         Route::PublicPeers => peers::public(&call).await,
         Route::Firehose => network::firehose(&call).await,

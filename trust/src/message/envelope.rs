@@ -1,42 +1,61 @@
-//! Sealing and opening.
+//! The wire form of suite 2, and why a message is not sealed or not opened.
 
 use entente_lexicon::Did;
-use hpke::aead::{AeadTag, ChaCha20Poly1305};
-use hpke::inout::InOutBuf;
-use hpke::kdf::HkdfSha256;
-use hpke::kem::XWing;
-use hpke::{Deserializable, OpModeR, OpModeS, Serializable};
-use rand_core::CryptoRng;
-use zeroize::Zeroizing;
 
-use super::body::{Body, MAX_BODY_LENGTH};
-use super::header::{Header, MAX_HEADER_LENGTH};
+use super::body::MAX_BODY_LENGTH;
+use super::header::Header;
+use super::outer::Outer;
 use super::padding::{bucket, is_bucket};
-use crate::crypto::hash::sha256;
-use crate::crypto::kem::{self, CIPHERTEXT_LENGTH, KemPublic, KemSecret};
-use crate::crypto::sign::{SIGNATURE_LENGTH, SigningKey, VerifyingKey};
+use super::ratchet::MAX_EPOCH_MESSAGES;
+use crate::crypto::kem::CIPHERTEXT_LENGTH;
+use crate::crypto::sign::SIGNATURE_LENGTH;
 
-/// The one suite known here: an HPKE encapsulation per message.
-pub const SUITE: u8 = 1;
+/// The one suite known here: an encapsulation and a signature per conversation epoch, then a
+/// ratchet.
+pub const SUITE: u8 = 2;
 
-const LABEL: &[u8] = b"entente message\0";
-const INFO: &[u8] = b"entente message\0\x01";
-const KID_LENGTH: usize = 16;
-const TAG_LENGTH: usize = 16;
-const LENGTH_LENGTH: usize = 4;
+/// The id of a conversation epoch, chosen at random by its sender.
+pub type EpochId = [u8; 16];
+
+pub(super) const LABEL: &[u8] = b"entente message\0";
+pub(super) const KID_LENGTH: usize = 16;
+pub(super) const TAG_LENGTH: usize = 16;
+pub(super) const NONCE_LENGTH: usize = 24;
+pub(super) const COMMITMENT_LENGTH: usize = 32;
+pub(super) const LENGTH_LENGTH: usize = 4;
+/// A signature under the AEAD of HPKE.
+pub(super) const SEALED_SIGNATURE_LENGTH: usize = SIGNATURE_LENGTH + TAG_LENGTH;
+/// What opens an epoch: the prekey's kid, the encapsulation, the sealed signature.
+pub(super) const OPENING_LENGTH: usize = KID_LENGTH + CIPHERTEXT_LENGTH + SEALED_SIGNATURE_LENGTH;
+
+const WITHOUT_OPENING: u8 = 0;
+const WITH_OPENING: u8 = 1;
 
 /// An envelope taken apart but not opened.
 #[derive(Clone, Debug)]
 pub struct Envelope<'a> {
     /// The routing header.
     pub header: Header,
-    /// Which of the recipient's X-Wing keys it was sealed to.
+    /// The conversation epoch it belongs to.
+    pub epoch: EpochId,
+    /// Which of the epoch's keys seals it.
+    pub index: u16,
+    /// What opens the epoch, if the sender does not know yet that the recipient has it.
+    pub opening: Option<Opening<'a>>,
+    pub(super) prefix: &'a [u8],
+    pub(super) nonce: &'a [u8; NONCE_LENGTH],
+    pub(super) commitment: &'a [u8; COMMITMENT_LENGTH],
+    pub(super) ciphertext: &'a [u8],
+    pub(super) tag: &'a [u8; TAG_LENGTH],
+}
+
+/// What opens a conversation epoch.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// Which of the recipient's prekeys it is sealed to.
     pub kid: &'a str,
-    header_bytes: &'a [u8],
-    prefix: &'a [u8],
-    encapsulation: &'a [u8],
-    ciphertext: &'a [u8],
-    tag: &'a [u8],
+    pub(super) encapsulation: &'a [u8; CIPHERTEXT_LENGTH],
+    pub(super) signature: &'a [u8; SEALED_SIGNATURE_LENGTH],
 }
 
 /// What the recipient knows must stand in a message that is its own to open.
@@ -48,8 +67,6 @@ pub struct Expected<'a> {
     pub to: &'a Did,
     /// The recipient's network.
     pub network: &'a Did,
-    /// The recipient's X-Wing key in use.
-    pub kid: &'a str,
 }
 
 /// Why a message cannot be sealed.
@@ -58,12 +75,15 @@ pub enum SealError {
     /// The encoded body is longer than 64 KiB.
     #[error("the message is larger than 64 KiB; send a reference to it instead")]
     TooLarge,
-    /// A priority outside 1 to 5, a thread longer than 256 bytes, or a kid that is none.
+    /// A priority outside 1 to 5, or a thread longer than 256 bytes.
     #[error("the message has a field out of range: priority is 1 to 5, thread at most 256 bytes")]
     Field,
     /// The recipient's key cannot be used.
     #[error("the recipient's key cannot be used")]
     Key,
+    /// The epoch belongs to another conversation, or its keys are used up.
+    #[error("the conversation epoch cannot seal this message; open another")]
+    Epoch,
 }
 
 /// Why a message does not open.
@@ -72,7 +92,7 @@ pub enum OpenError {
     /// The bytes are no envelope.
     #[error("the bytes are not a sealed message")]
     Malformed,
-    /// A suite from a later release.
+    /// Another suite.
     #[error("the message is sealed under suite {0}, which this release does not know")]
     UnknownSuite(u8),
     /// It names another sender than the one whose key was given.
@@ -84,16 +104,19 @@ pub enum OpenError {
     /// It is for an agent of another network.
     #[error("the message is for another network")]
     WrongNetwork,
-    /// It was sealed to a key that is not in use.
-    #[error("the message was sealed to a key that is not in use; the sender must seal it anew")]
+    /// Its epoch was opened to a prekey that is gone.
+    #[error("the conversation was opened to a key that is gone; the sender must open it anew")]
     UnknownKey,
+    /// Its epoch is not known here, or the key is used already.
+    #[error("the conversation is not known here; the sender must open it anew")]
+    UnknownEpoch,
     /// It was changed, or sealed to another key than it says.
     #[error("the message does not decrypt")]
     Undecryptable,
-    /// It was not signed by its sender for this recipient.
-    #[error("the message is not signed by its sender for this recipient")]
+    /// The epoch was not signed by its sender for this recipient.
+    #[error("the conversation is not signed by its sender for this recipient")]
     BadSignature,
-    /// The sender signed a body that is none.
+    /// The sender sealed a body that is none.
     #[error("the message decrypts to something that is not a message body")]
     BadBody,
 }
@@ -109,6 +132,7 @@ impl OpenError {
             Self::WrongRecipient => "WRONG_RECIPIENT",
             Self::WrongNetwork => "WRONG_NETWORK",
             Self::UnknownKey => "KEY_EXPIRED",
+            Self::UnknownEpoch => "UNKNOWN_EPOCH",
             Self::Undecryptable => "UNDECRYPTABLE",
             Self::BadSignature => "BAD_SIGNATURE",
             Self::BadBody => "BODY_MALFORMED",
@@ -116,234 +140,115 @@ impl OpenError {
     }
 }
 
+/// Tells whether a refusal with this code asks the sender to seal the message anew, in a new epoch
+/// and under the same id.
+#[must_use]
+pub fn asks_to_reseal(code: &str) -> bool {
+    code == OpenError::UnknownKey.code() || code == OpenError::UnknownEpoch.code()
+}
+
 impl<'a> Envelope<'a> {
-    /// Takes an envelope apart, checking every length but no signature.
+    /// Takes an envelope apart, checking every length but nothing else. An
+    /// [`origin`](super::origin) is stripped before.
     ///
     /// # Errors
     /// [`OpenError::Malformed`], [`OpenError::UnknownSuite`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self, OpenError> {
-        let (suite, rest) = bytes.split_first().ok_or(OpenError::Malformed)?;
-        if *suite != SUITE {
-            return Err(OpenError::UnknownSuite(*suite));
+        let outer = Outer::parse(bytes).ok_or(OpenError::Malformed)?;
+        if outer.suite != SUITE {
+            return Err(OpenError::UnknownSuite(outer.suite));
         }
-        Self::parse_parts(bytes, rest).ok_or(OpenError::Malformed)
+        Self::parse_parts(bytes, &outer).ok_or(OpenError::Malformed)
     }
 
-    fn parse_parts(bytes: &'a [u8], rest: &'a [u8]) -> Option<Self> {
-        let (length, rest) = rest.split_first_chunk::<2>()?;
-        let length = usize::from(u16::from_be_bytes(*length));
-        if length > MAX_HEADER_LENGTH {
-            return None;
-        }
-        let (header_bytes, rest) = rest.split_at_checked(length)?;
-        let (kid, rest) = rest.split_at_checked(KID_LENGTH)?;
+    fn parse_parts(bytes: &'a [u8], outer: &Outer<'a>) -> Option<Self> {
+        let (epoch, rest) = outer.rest.split_first_chunk::<16>()?;
+        let (index, rest) = rest.split_first_chunk::<2>()?;
+        let index = u16::from_be_bytes(*index);
+        let (flag, rest) = rest.split_first()?;
+        let (opening, rest) = match *flag {
+            WITHOUT_OPENING => (None, rest),
+            WITH_OPENING => {
+                let (opening, rest) = rest.split_at_checked(OPENING_LENGTH)?;
+                (Some(Opening::parse(opening)?), rest)
+            }
+            _ => return None,
+        };
         let prefix = bytes.get(..bytes.len().checked_sub(rest.len())?)?;
-        let (encapsulation, rest) = rest.split_at_checked(CIPHERTEXT_LENGTH)?;
-        let (ciphertext, tag) = rest.split_at_checked(rest.len().checked_sub(TAG_LENGTH)?)?;
-        let padded = ciphertext.len().checked_sub(SIGNATURE_LENGTH)?;
-        if !is_bucket(padded) || padded > bucket(LENGTH_LENGTH + MAX_BODY_LENGTH) {
+        let (nonce, rest) = rest.split_first_chunk::<NONCE_LENGTH>()?;
+        let (commitment, rest) = rest.split_first_chunk::<COMMITMENT_LENGTH>()?;
+        let (ciphertext, tag) = rest.split_last_chunk::<TAG_LENGTH>()?;
+        let fits = is_bucket(ciphertext.len())
+            && ciphertext.len() <= bucket(LENGTH_LENGTH + MAX_BODY_LENGTH);
+        if !fits || index >= MAX_EPOCH_MESSAGES {
             return None;
         }
         Some(Self {
-            header: Header::decode(header_bytes)?,
-            kid: std::str::from_utf8(kid).ok().filter(|kid| is_kid(kid))?,
-            header_bytes,
+            header: Header::decode(outer.header)?,
+            epoch: *epoch,
+            index,
+            opening,
             prefix,
-            encapsulation,
+            nonce,
+            commitment,
             ciphertext,
             tag,
         })
     }
-}
 
-/// Seals `body` for the holder of `recipient`, whose key is known as `recipient_kid`.
-///
-/// `recipient` must be the key of `header.to`, and `sender` that of `header.from`: the caller
-/// knows, this function cannot. One encapsulation and one signature.
-///
-/// # Errors
-/// [`SealError`].
-pub fn seal<R: CryptoRng + ?Sized>(
-    header: &Header,
-    body: &Body,
-    sender: &SigningKey,
-    recipient: &KemPublic,
-    recipient_kid: &str,
-    rng: &mut R,
-) -> Result<Vec<u8>, SealError> {
-    let header_bytes = header.encode().ok_or(SealError::Field)?;
-    let header_length = u16::try_from(header_bytes.len()).map_err(|_error| SealError::Field)?;
-    let body = Zeroizing::new(body.encode().ok_or(SealError::Field)?);
-    if !is_kid(recipient_kid) {
-        return Err(SealError::Field);
-    }
-    if body.len() > MAX_BODY_LENGTH {
-        return Err(SealError::TooLarge);
-    }
-    let body_length = u32::try_from(body.len()).map_err(|_error| SealError::TooLarge)?;
-    let (encapsulation, mut context) = hpke::setup_sender_with_rng::<
-        ChaCha20Poly1305,
-        HkdfSha256,
-        XWing,
-    >(&OpModeS::Base, recipient.hpke(), INFO, &mut &mut *rng)
-    .map_err(|_error| SealError::Key)?;
-
-    let plaintext_length = SIGNATURE_LENGTH + bucket(LENGTH_LENGTH + body.len());
-    let prefix_length = 1 + 2 + header_bytes.len() + KID_LENGTH;
-    let sealed_at = prefix_length + CIPHERTEXT_LENGTH;
-    let mut bytes = Vec::with_capacity(sealed_at + plaintext_length + TAG_LENGTH);
-    bytes.push(SUITE);
-    bytes.extend_from_slice(&header_length.to_be_bytes());
-    bytes.extend_from_slice(&header_bytes);
-    bytes.extend_from_slice(recipient_kid.as_bytes());
-    bytes.resize(sealed_at, 0);
-    let (_, enc) = bytes.split_at_mut(prefix_length);
-    encapsulation.write_exact(enc);
-    let signature = sender.sign(&signed(header, recipient_kid, enc, &header_bytes, &body).parts());
-
-    bytes.extend_from_slice(&signature);
-    bytes.extend_from_slice(&body_length.to_be_bytes());
-    bytes.extend_from_slice(&body);
-    bytes.resize(sealed_at + plaintext_length, 0);
-    let (clear, plaintext) = bytes.split_at_mut(sealed_at);
-    let prefix = clear.get(..prefix_length).unwrap_or_default();
-    let tag = context
-        .seal_inout_detached(InOutBuf::from(plaintext), prefix)
-        .map_err(|_error| SealError::Key)?;
-    bytes.extend_from_slice(&tag.to_bytes());
-    Ok(bytes)
-}
-
-/// Opens a message and checks that `sender` signed it for this recipient.
-///
-/// `sender` must be the key of `expected.from`; read [`Header::peek`] first to know whose key to
-/// fetch. One decapsulation and one verification, both after everything that costs less.
-///
-/// # Errors
-/// [`OpenError`]. Whether the message has expired or came before is the caller's to judge.
-pub fn open(
-    bytes: &[u8],
-    recipient: &KemSecret,
-    sender: &VerifyingKey,
-    expected: &Expected<'_>,
-) -> Result<(Header, Body), OpenError> {
-    let envelope = Envelope::parse(bytes)?;
-    check_header(&envelope, expected)?;
-    let plaintext = decrypt(&envelope, recipient)?;
-    let (signature, body) = split_plaintext(&plaintext).ok_or(OpenError::Undecryptable)?;
-    let input = signed(
-        &envelope.header,
-        envelope.kid,
-        envelope.encapsulation,
-        envelope.header_bytes,
-        body,
-    );
-    sender
-        .verify(&input.parts(), signature)
-        .map_err(|_error| OpenError::BadSignature)?;
-    let body = Body::decode(body).ok_or(OpenError::BadBody)?;
-    Ok((envelope.header, body))
-}
-
-fn check_header(envelope: &Envelope<'_>, expected: &Expected<'_>) -> Result<(), OpenError> {
-    let header = &envelope.header;
-    if header.network != *expected.network {
-        Err(OpenError::WrongNetwork)
-    } else if header.to != *expected.to {
-        Err(OpenError::WrongRecipient)
-    } else if header.from != *expected.from {
-        Err(OpenError::WrongSender)
-    } else if envelope.kid != expected.kid {
-        Err(OpenError::UnknownKey)
-    } else {
-        Ok(())
+    pub(super) fn check(&self, expected: &Expected<'_>) -> Result<(), OpenError> {
+        let header = &self.header;
+        if header.network != *expected.network {
+            Err(OpenError::WrongNetwork)
+        } else if header.to != *expected.to {
+            Err(OpenError::WrongRecipient)
+        } else if header.from != *expected.from {
+            Err(OpenError::WrongSender)
+        } else {
+            Ok(())
+        }
     }
 }
 
-fn decrypt(
-    envelope: &Envelope<'_>,
-    recipient: &KemSecret,
-) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-    let encapsulation =
-        kem::parse_encapsulation(envelope.encapsulation).map_err(|_error| OpenError::Malformed)?;
-    let tag = AeadTag::<ChaCha20Poly1305>::from_bytes(envelope.tag)
-        .map_err(|_error| OpenError::Malformed)?;
-    let mut context = hpke::setup_receiver::<ChaCha20Poly1305, HkdfSha256, XWing>(
-        &OpModeR::Base,
-        recipient.hpke(),
-        &encapsulation,
-        INFO,
-    )
-    .map_err(|_error| OpenError::Undecryptable)?;
-    let mut plaintext = Zeroizing::new(envelope.ciphertext.to_vec());
-    context
-        .open_inout_detached(
-            InOutBuf::from(plaintext.as_mut_slice()),
-            envelope.prefix,
-            &tag,
-        )
-        .map_err(|_error| OpenError::Undecryptable)?;
-    Ok(plaintext)
+impl<'a> Opening<'a> {
+    fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (kid, rest) = bytes.split_at_checked(KID_LENGTH)?;
+        let (encapsulation, rest) = rest.split_first_chunk()?;
+        let (signature, rest) = rest.split_first_chunk()?;
+        let kid = std::str::from_utf8(kid).ok().filter(|kid| is_kid(kid))?;
+        rest.is_empty().then_some(Self {
+            kid,
+            encapsulation,
+            signature,
+        })
+    }
 }
 
-/// Splits into signature and body, insisting on the one padding there is for that body.
-fn split_plaintext(plaintext: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (signature, padded) = plaintext.split_at_checked(SIGNATURE_LENGTH)?;
-    let (length, rest) = padded.split_first_chunk::<LENGTH_LENGTH>()?;
-    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-    let (body, padding) = rest.split_at_checked(length)?;
-    let exact = length <= MAX_BODY_LENGTH && bucket(LENGTH_LENGTH + length) == padded.len();
-    (exact && padding.iter().all(|byte| *byte == 0)).then_some((signature, body))
-}
-
-fn is_kid(text: &str) -> bool {
+pub(super) fn is_kid(text: &str) -> bool {
     let base32 = |byte: u8| matches!(byte, b'a'..=b'z' | b'2'..=b'7');
     text.len() == KID_LENGTH && text.bytes().all(base32)
 }
 
-/// What the sender signs; [`Signed::parts`] lays it out without copying.
-struct Signed<'a> {
-    fields: [&'a [u8]; 5],
-    lengths: [[u8; 4]; 5],
-    body_hash: [u8; 32],
+/// Writes what comes before the nonce: everything that a message is bound to.
+pub(super) fn write_prefix(
+    header: &Header,
+    epoch: &EpochId,
+    index: u16,
+    opening: Option<&[u8]>,
+) -> Option<Vec<u8>> {
+    let header = header.encode()?;
+    let length = u16::try_from(header.len()).ok()?;
+    let mut prefix = Vec::with_capacity(header.len() + OPENING_LENGTH + 32);
+    prefix.push(SUITE);
+    prefix.extend_from_slice(&length.to_be_bytes());
+    prefix.extend_from_slice(&header);
+    prefix.extend_from_slice(epoch);
+    prefix.extend_from_slice(&index.to_be_bytes());
+    prefix.push(if opening.is_some() {
+        WITH_OPENING
+    } else {
+        WITHOUT_OPENING
+    });
+    prefix.extend_from_slice(opening.unwrap_or_default());
+    Some(prefix)
 }
-
-fn signed<'a>(
-    header: &'a Header,
-    kid: &'a str,
-    encapsulation: &'a [u8],
-    header_bytes: &'a [u8],
-    body: &[u8],
-) -> Signed<'a> {
-    let fields = [
-        header.from.as_str().as_bytes(),
-        header.to.as_str().as_bytes(),
-        kid.as_bytes(),
-        encapsulation,
-        header_bytes,
-    ];
-    Signed {
-        fields,
-        // Every field is far shorter than 4 GiB.
-        lengths: fields.map(|field| u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes()),
-        body_hash: sha256(&[body]),
-    }
-}
-
-impl Signed<'_> {
-    fn parts(&self) -> Vec<&[u8]> {
-        let mut parts: Vec<&[u8]> = Vec::with_capacity(13);
-        parts.push(LABEL);
-        parts.push(&[SUITE]);
-        for (length, field) in self.lengths.iter().zip(&self.fields) {
-            parts.push(length);
-            parts.push(field);
-        }
-        parts.push(&self.body_hash);
-        parts
-    }
-}
-
-#[cfg(test)]
-#[path = "envelope_tests.rs"]
-mod tests;
