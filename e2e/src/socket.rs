@@ -1,6 +1,6 @@
 //! A WebSocket client with deadlines.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -99,6 +99,11 @@ impl Socket {
     /// Sends a binary message.
     pub fn send_bytes(&mut self, bytes: Vec<u8>) {
         let _ = self.inner.send(Message::binary(bytes));
+    }
+
+    /// Writes bytes beneath the WebSocket, which the other side takes for parts of frames.
+    pub fn send_raw(&mut self, bytes: &[u8]) {
+        let _ = self.inner.get_mut().write_all(bytes);
     }
 
     /// Closes.

@@ -76,6 +76,10 @@ close_codes! {
     VerifiedUnavailable = 4409, "VERIFIED_UNAVAILABLE", Later;
     /// The other side banned this one.
     Banned = 4413, "BANNED", Later;
+    /// The links of one side hold too many bytes together, and this one the most.
+    OverBudget = 4417, "OVER_BUDGET", Soon;
+    /// Frames without end while no message moves.
+    Flood = 4418, "FLOOD", Soon;
     /// [`Misbehaved::MalformedFrame`].
     MalformedFrame = 4420, "MALFORMED_FRAME", Soon;
     /// [`Misbehaved::OversizeFrame`].

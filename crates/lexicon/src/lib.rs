@@ -8,6 +8,7 @@ pub mod address;
 pub mod api;
 pub mod id;
 pub mod level;
+pub mod link_view;
 pub mod message;
 pub mod time;
 

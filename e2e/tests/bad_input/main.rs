@@ -34,7 +34,13 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 
 fn deployment() -> &'static Deployment {
     static SHARED: OnceLock<Deployment> = OnceLock::new();
-    SHARED.get_or_init(|| Options::default().networks(2).fake_peers(48).start())
+    SHARED.get_or_init(|| {
+        Options::default()
+            .networks(2)
+            .fake_peers(48)
+            .var("PEER_HELLOS_PER_MINUTE", "100000")
+            .start()
+    })
 }
 
 fn alpha() -> &'static Network {

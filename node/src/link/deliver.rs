@@ -48,6 +48,7 @@ impl Driver {
         let mut idle = Vec::new();
         let mut queues = self.deliveries.queues.borrow_mut();
         for (seq, item) in items {
+            self.note_undelivered(item.bytes.len(), 0);
             let to = item.to.clone();
             let queue = queues.entry(to.clone()).or_default();
             queue.waiting.push_back((epoch, seq, item));
@@ -79,6 +80,8 @@ impl Driver {
                     }
                 }
             };
+            let bytes = batch.iter().map(|(_, _, item)| item.bytes.len()).sum();
+            self.note_undelivered(0, bytes);
             let settled = batch.iter().map(|(_, seq, _)| *seq).zip(verdicts).collect();
             self.feed_quietly(Input::Delivered {
                 epoch,

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use entente_federation::{Change, CloseCode, Event, Input, Link, Outputs, Request, SocketId};
 use entente_lexicon::Timestamp;
-use entente_lexicon::api::NewEvent;
+use entente_lexicon::api::{LinkState, NewEvent};
 use wasm_bindgen_futures::spawn_local;
 use worker::{Env, State, WebSocket, console_error, console_warn};
 
@@ -14,6 +14,7 @@ use crate::config::{Config, Problem};
 use crate::error::ApiError;
 use crate::internal;
 use crate::link::deliver::Deliveries;
+use crate::link::keeper::Keeper;
 use crate::link::own::Own;
 use crate::link::prekeys::Prekeys;
 use crate::link::store::{LinkStore, Outgoing};
@@ -38,6 +39,9 @@ pub(super) struct Driver {
     pub(super) deliveries: Deliveries,
     pub(super) prekeys: Prekeys,
     pub(super) telling: Cell<bool>,
+    pub(super) keeper: Keeper,
+    /// The state and error that were last written down.
+    pub(super) noted: RefCell<Option<(LinkState, Option<String>)>>,
     /// What viewers were told last, so that each retry that fails alike is not told again.
     reported: RefCell<(&'static str, Option<String>)>,
     /// The earliest alarm set; a spurious one is harmless, so a later wish does not move it.
@@ -60,6 +64,8 @@ impl Driver {
             deliveries: Deliveries::default(),
             prekeys: Prekeys::default(),
             telling: Cell::new(false),
+            keeper: Keeper::new(&env),
+            noted: RefCell::new(None),
             reported: RefCell::default(),
             armed: Cell::new(None),
             state,
@@ -138,6 +144,9 @@ impl Driver {
             loaded = self.run(request)?.or(loaded);
         }
         outputs.events.iter().for_each(|event| self.report(event));
+        self.note_changes(&outputs.changes);
+        self.note_state();
+        self.weigh();
         let ended =
             |change: &Change| matches!(change, Change::Acked { .. } | Change::Withdrawn { .. });
         if outputs.changes.iter().any(ended) {
@@ -227,11 +236,19 @@ impl Driver {
 
     fn report(&self, event: &Event) {
         let (kind, code) = match event {
-            Event::Up { .. } => ("link.up", None),
+            Event::Up { .. } => {
+                self.keeper.attempts.set(0);
+                ("link.up", None)
+            }
             Event::Idle => ("link.idle", None),
-            Event::Down { code } => ("link.down", Some(code.to_string())),
+            Event::Down { code } => {
+                let attempts = &self.keeper.attempts;
+                attempts.set(attempts.get().saturating_add(1));
+                ("link.down", Some(code.to_string()))
+            }
             Event::Misbehaved { how, frame, .. } => {
                 console_warn!("the peer misbehaved in frame {frame}: {how:?}");
+                self.note_fault(*how);
                 (
                     "link.refused",
                     Some(CloseCode::from(*how).code().to_string()),

@@ -6,9 +6,13 @@
 //! memory only: after an eviction, a deploy or a panic the peers shake hands anew and go on from
 //! the stored cursors. Start reading at [`driver`].
 
+mod conduct;
 mod deliver;
+mod detail;
 mod directory;
 mod driver;
+mod history;
+mod keeper;
 mod object;
 mod own;
 mod policy;
@@ -18,5 +22,6 @@ mod receipts;
 mod sockets;
 mod store;
 mod upgrade;
+mod why;
 
 pub use object::Link;

@@ -20,7 +20,7 @@ use crate::error::{ApiError, answer};
 use crate::internal;
 use crate::link::driver::{Driver, not_peered};
 use crate::link::store::Outgoing;
-use crate::shapes::{CloseLink, InitLink, TryPolicy};
+use crate::shapes::{CloseLink, InitLink, Nothing, TryPolicy};
 
 /// One peer's link.
 #[durable_object]
@@ -108,6 +108,24 @@ impl Driver {
             (Method::Get, "/status") => {
                 self.wake().await?;
                 self.respond_with_view()
+            }
+            (Method::Get, "/detail") => {
+                self.wake().await?;
+                self.respond_with_detail()
+            }
+            (Method::Get, "/try") => {
+                self.wake().await?;
+                self.try_upgrade().await
+            }
+            (Method::Post, "/probe") => {
+                self.wake().await?;
+                self.feed(Input::Probe)?;
+                Ok(Response::from_json(&Nothing {})?)
+            }
+            (Method::Post, "/pardon") => {
+                self.wake().await?;
+                self.pardon()?;
+                Ok(Response::from_json(&Nothing {})?)
             }
             (Method::Get, "/accept") => {
                 self.wake().await?;

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use entente_federation::{Code, Input, SocketId};
+use entente_federation::{CloseCode, Code, Input, SocketId};
 use entente_well_known::signature::HOST;
 use futures::StreamExt;
 use futures::future::{Either, select};
@@ -16,6 +16,7 @@ use worker::{
 use crate::edge::signature::sign_get;
 use crate::error::ApiError;
 use crate::internal;
+use crate::link::conduct::Meter;
 use crate::link::driver::Driver;
 
 /// How long an upgrade may take.
@@ -40,7 +41,7 @@ impl Driver {
         }
     }
 
-    async fn open(&self) -> Result<WebSocket, Code> {
+    pub(super) async fn open(&self) -> Result<WebSocket, Code> {
         const UNREACHABLE: &str = "PEER_UNREACHABLE";
         let request = self.upgrade_request().map_err(|error| {
             console_warn!("the upgrade could not be written: {error}");
@@ -122,11 +123,17 @@ impl Driver {
         let Ok(mut events) = socket.events() else {
             return ABNORMAL;
         };
+        let mut meter = Meter::new(internal::now());
         while let Some(event) = events.next().await {
             match event {
                 Ok(WebsocketEvent::Message(message)) => {
                     // Text is no frame of ours: the machine refuses the empty one.
                     let bytes = message.bytes().unwrap_or_default();
+                    if self.is_flood(&mut meter, bytes.len()) {
+                        let code = CloseCode::Flood;
+                        let _ = socket.close(Some(code.number()), Some(code.as_str()));
+                        return code.number();
+                    }
                     self.feed_quietly(Input::Frame {
                         socket: id,
                         bytes: &bytes,
@@ -147,6 +154,7 @@ impl Driver {
         let socket = self.sockets.borrow().get(&id).cloned();
         // A socket that is gone is reported by its close; the machine sends again elsewhere.
         if let Some(socket) = socket {
+            self.note_sent(frame);
             let _ = socket.send_with_bytes(frame);
         }
     }

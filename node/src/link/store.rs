@@ -7,7 +7,7 @@ use data_encoding::HEXLOWER;
 use entente_federation::{Change, Code, Item, Reject, Restored, RestoredIn, RestoredOut};
 use entente_lexicon::{Did, Timestamp};
 
-use crate::link::upgrade;
+use crate::link::{history, upgrade};
 use crate::params;
 use crate::store::sqlite::{Row, Sqlite, StoreError};
 use worker::SqlStorageValue;
@@ -89,10 +89,23 @@ impl LinkStore {
         self.db.row(sql, params)
     }
 
+    pub(super) fn rows(
+        &self,
+        sql: &str,
+        params: Vec<SqlStorageValue>,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.db.rows(sql, params)
+    }
+
+    pub(super) fn forget_meta(&self, key: &str) -> Result<(), StoreError> {
+        self.exec("DELETE FROM meta WHERE k = ?", params![key])
+    }
+
     pub(super) fn create(&self) -> Result<(), StoreError> {
         SCHEMA
             .iter()
             .chain([&upgrade::SCHEMA])
+            .chain(&history::SCHEMA)
             .try_for_each(|sql| self.db.exec(sql, params![]))
     }
 

@@ -60,10 +60,13 @@ impl Driver {
             .store
             .take_nonce(&nonce, Timestamp(until), internal::now())?;
         match taken {
-            Nonce::Fresh => Ok(Claimed {
-                did: Did::parse(&said(request, FROM)?).map_err(ApiError::internal)?,
-                kid: said(request, FROM_KID)?,
-            }),
+            Nonce::Fresh => {
+                self.greet()?;
+                Ok(Claimed {
+                    did: Did::parse(&said(request, FROM)?).map_err(ApiError::internal)?,
+                    kid: said(request, FROM_KID)?,
+                })
+            }
             Nonce::Used => Err(ApiError::new(
                 401,
                 "SIGNATURE_REPLAYED",

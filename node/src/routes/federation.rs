@@ -6,7 +6,7 @@ use entente_well_known::guard::Target;
 use entente_well_known::signature::{Claim, HOST};
 use worker::{Request, Response};
 
-use crate::edge::signature;
+use crate::edge::{penalty, signature};
 use crate::error::{ApiError, REQUEST_ID};
 use crate::guard::{self, FetchedDocument};
 use crate::internal::{self, FROM, FROM_KID, NONCE, NONCE_UNTIL, now};
@@ -66,7 +66,10 @@ async fn admitted(call: &Call, ready: &Ready, claim: &Claim) -> Result<PeerRow, 
         return Err(bans::banned());
     }
     match known {
-        Some(peer) if peer.policy().allow_inbound => Ok(peer),
+        Some(peer) if peer.policy().allow_inbound => {
+            penalty::check(&directory, &peer.did, now()).await?;
+            Ok(peer)
+        }
         Some(_) => Err(inbound_closed()),
         None => first_contact(call, ready, claim, host).await,
     }

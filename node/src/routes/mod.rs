@@ -10,6 +10,7 @@ mod federation;
 mod health;
 mod mail;
 mod network;
+mod peer_detail;
 mod peers;
 mod policy;
 mod reply;
@@ -105,7 +106,10 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         | Route::AgentSocket => mail::forward(call, entry.route).await,
         Route::AddPeer => peers::add(call).await,
         Route::ListPeers => peers::list(&call).await,
-        Route::ShowPeer => peers::show(&call).await,
+        Route::ShowPeer => peer_detail::show(&call).await,
+        Route::ProbePeer => peer_detail::probe(&call).await,
+        Route::PardonPeer => peer_detail::pardon(&call).await,
+        Route::TestPeer => peer_detail::test(&call).await,
         Route::ChangePeer => peers::change(call).await,
         Route::RemovePeer => peers::remove(&call).await,
         Route::PreviewPeer => policy::preview(call).await,

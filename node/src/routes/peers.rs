@@ -170,13 +170,6 @@ pub(super) async fn list(call: &Call) -> Result<Response, ApiError> {
     reply::json(200, &PeerList { peers })
 }
 
-/// `GET /admin/federation/peers/:did`.
-pub(super) async fn show(call: &Call) -> Result<Response, ApiError> {
-    call.ready().await?;
-    let peer = peer(call).await?;
-    reply::json(200, &view(call, &peer).await?)
-}
-
 /// `PATCH /admin/federation/peers/:did`.
 pub(super) async fn change(mut call: Call) -> Result<Response, ApiError> {
     call.ready().await?;
@@ -236,6 +229,7 @@ pub(super) async fn renew(call: &Call, subject: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Finds the peer that the path names.
 pub(super) async fn peer(call: &Call) -> Result<PeerRow, ApiError> {
     let did = Did::parse(call.parameter()).map_err(|_error| unknown_peer())?;
     let peer = call.directory()?.peer(&did).await?;

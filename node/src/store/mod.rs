@@ -7,5 +7,6 @@ pub mod d1;
 pub mod directory;
 pub mod network;
 pub mod peers;
+pub mod penalties;
 pub mod requests;
 pub mod sqlite;

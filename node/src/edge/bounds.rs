@@ -1,0 +1,69 @@
+//! Bounds that a deployment may set.
+
+use worker::Env;
+
+use crate::config::{Problem, variable};
+use crate::edge::budget::LINK_BUDGET;
+
+/// How often a peer may open a socket in a minute without moving a message.
+pub const HELLOS_PER_MINUTE: u32 = 6;
+
+/// The bounds of this deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Sockets a minute that a peer may open without moving a message.
+    pub hellos_per_minute: u32,
+    /// Bytes that the links of an isolate may hold together.
+    pub link_budget: u64,
+}
+
+impl Bounds {
+    /// Reads the variables `PEER_HELLOS_PER_MINUTE` and `LINK_BUDGET_BYTES`; absent is the default.
+    ///
+    /// # Errors
+    /// [`Problem::Variable`] naming the one that is no positive number.
+    pub fn from_env(env: &Env) -> Result<Self, Problem> {
+        Self::from_texts(
+            &variable(env, "PEER_HELLOS_PER_MINUTE"),
+            &variable(env, "LINK_BUDGET_BYTES"),
+        )
+    }
+
+    fn from_texts(hellos: &str, budget: &str) -> Result<Self, Problem> {
+        let hellos = number(hellos, HELLOS_PER_MINUTE.into())
+            .ok_or(Problem::Variable("PEER_HELLOS_PER_MINUTE"))?;
+        Ok(Self {
+            hellos_per_minute: u32::try_from(hellos).unwrap_or(u32::MAX),
+            link_budget: number(budget, LINK_BUDGET)
+                .ok_or(Problem::Variable("LINK_BUDGET_BYTES"))?,
+        })
+    }
+}
+
+fn number(text: &str, default: u64) -> Option<u64> {
+    if text.is_empty() {
+        return Some(default);
+    }
+    text.parse().ok().filter(|number| *number > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_set_has_its_default_and_nonsense_is_named() {
+        let bounds = Bounds::from_texts("", "").unwrap();
+        assert_eq!(
+            (bounds.hellos_per_minute, bounds.link_budget),
+            (6, LINK_BUDGET)
+        );
+        let bounds = Bounds::from_texts("100", "1000").unwrap();
+        assert_eq!((bounds.hellos_per_minute, bounds.link_budget), (100, 1000));
+        let hellos = Err(Problem::Variable("PEER_HELLOS_PER_MINUTE"));
+        assert_eq!(Bounds::from_texts("0", ""), hellos);
+        assert_eq!(Bounds::from_texts("six", ""), hellos);
+        let budget = Err(Problem::Variable("LINK_BUDGET_BYTES"));
+        assert_eq!(Bounds::from_texts("", "-1"), budget);
+    }
+}
