@@ -186,3 +186,43 @@ async fn both_views_are_accessible() {
     accessibility::check(&screen, "admin").await;
     screen.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_says_why_something_is_late_and_shows_its_last_messages() {
+    let deployment = ready().await;
+    let (alpha, beta) = (deployment.network("alpha"), deployment.network("beta"));
+    let sent = tokio::task::spawn_blocking(move || {
+        let (alice, diana) = (deployment.agent("alice"), deployment.agent("diana"));
+        let id = alice.send(&diana.address, "a secret between two agents");
+        alice.wait_for_status(&id, "delivered");
+        id
+    });
+    let id = sent.await.unwrap();
+    let screen = admin(alpha).await;
+    let button = format!(
+        "[data-testid=peer-row][data-host='{}'] [data-testid=peer-detail]",
+        beta.host
+    );
+    screen.sees(&button).await.click(None).await.unwrap();
+    let why = screen
+        .sees("[data-testid=link-why]:has-text(\"link\")")
+        .await;
+    let said = why.inner_text().await.unwrap();
+    assert!(said.starts_with("The link"), "{said}");
+    screen
+        .sees(&format!(
+            "[data-testid=link-message][data-message='{id}'][data-status=delivered]"
+        ))
+        .await;
+    screen.sees("[data-testid=link-history] li").await;
+    accessibility::check(&screen, "link detail").await;
+    screen.photograph("link-detail").await;
+    screen.photograph_narrow("link-detail-narrow").await;
+    let dark = "document.documentElement.style.colorScheme = 'dark'";
+    screen.page.evaluate_expression(dark).await.unwrap();
+    accessibility::check(&screen, "dark link detail").await;
+    screen.photograph("link-detail-dark").await;
+    screen.id("link-probe").click(None).await.unwrap();
+    assert!(!screen.frames().concat().contains("a secret between"));
+    screen.close().await;
+}

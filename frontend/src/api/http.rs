@@ -4,6 +4,7 @@ use entente_lexicon::api::{
     Accepted, AddPeer, ChangePeer, Health, Inbox, MessageList, MessageStatus, PeerList, PeerView,
     SendMessage, Ticket,
 };
+use entente_lexicon::link_view::PeerDetail;
 use gloo_net::http::{Method, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -75,6 +76,28 @@ pub(crate) async fn inbox(key: &str, agent: &str, cursor: Option<&str>) -> Resul
 /// Lists the peers.
 pub(crate) async fn peers(key: &str) -> Result<PeerList, Failure> {
     call(Method::GET, PEERS, key, None::<&()>).await
+}
+
+/// Asks for everything about one link.
+pub(crate) async fn peer_detail(key: &str, did: &str) -> Result<PeerDetail, Failure> {
+    let path = format!("{PEERS}/{}", escape(did));
+    call(Method::GET, &path, key, None::<&()>).await
+}
+
+/// Has a link dial now.
+pub(crate) async fn probe_peer(key: &str, did: &str) -> Result<(), Failure> {
+    let path = format!("{PEERS}/{}/probe", escape(did));
+    request(Method::POST, &path, key, None::<&()>)
+        .await
+        .map(drop)
+}
+
+/// Takes back a peer that was put aside.
+pub(crate) async fn pardon_peer(key: &str, did: &str) -> Result<(), Failure> {
+    let path = format!("{PEERS}/{}/penalty", escape(did));
+    request(Method::DELETE, &path, key, None::<&()>)
+        .await
+        .map(drop)
 }
 
 /// Adds a peer.

@@ -15,6 +15,7 @@ mod header;
 mod health;
 mod icon;
 mod journey;
+mod link_detail;
 mod peer_form;
 mod peer_row;
 mod peers;

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use crate::api::{Failure, http};
+use crate::components::link_detail::LinkDetails;
 use crate::components::peer_form::{Policy, PolicyFields};
 use crate::components::peers::PeerBook;
 use crate::components::problem::Problem;
@@ -17,6 +18,7 @@ use crate::view::peer::state_name;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Drawer {
     Closed,
+    Detail,
     Edit,
     Remove,
 }
@@ -57,6 +59,8 @@ pub(crate) fn PeerRow(did: String) -> impl IntoView {
     };
     let host = move || text(|peer| peer.host.clone());
     let edited = did.clone();
+    let detailed = did.clone();
+    open_when_chosen(peer, drawer);
     view! {
         <li class="peer-card" data-testid="peer-row" data-host=host data-state=state data-level=level>
             <div class="peer-top">
@@ -64,6 +68,10 @@ pub(crate) fn PeerRow(did: String) -> impl IntoView {
                 <strong>{host}</strong>
                 <span class="tag">{level}</span>
                 <span class="peer-buttons">
+                    <button class="quiet small" type="button" data-testid="peer-detail"
+                        aria-label=move || format!("Details of {}", host())
+                        aria-expanded=move || (drawer.get() == Drawer::Detail).to_string()
+                        on:click=move |_| toggle(Drawer::Detail)>"Details"</button>
                     <button class="quiet small" type="button" data-testid="peer-edit"
                         aria-label=move || format!("Edit {}", host())
                         aria-expanded=move || (drawer.get() == Drawer::Edit).to_string()
@@ -77,11 +85,26 @@ pub(crate) fn PeerRow(did: String) -> impl IntoView {
             <Facts peer/>
             {move || match drawer.get() {
                 Drawer::Closed => ().into_any(),
+                Drawer::Detail => view! { <LinkDetails did=detailed.clone()/> }.into_any(),
                 Drawer::Edit => view! { <EditDrawer did=edited.clone() peer drawer/> }.into_any(),
                 Drawer::Remove => view! { <RemoveDrawer did=did.clone() peer drawer/> }.into_any(),
             }}
         </li>
     }
+}
+
+/// Opens the details of a link that is chosen in the graph.
+fn open_when_chosen(peer: Memo<Option<PeerView>>, drawer: RwSignal<Drawer>) {
+    let store = use_store();
+    Effect::new(move |before: Option<bool>| {
+        let chosen = store.filter.with(|filter| filter.peer.clone());
+        let host = peer.with(|peer| peer.as_ref().map(|peer| peer.host.clone()));
+        let chosen = chosen.is_some() && chosen == host;
+        if chosen && before != Some(true) {
+            drawer.set(Drawer::Detail);
+        }
+        chosen
+    });
 }
 
 #[component]

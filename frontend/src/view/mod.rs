@@ -14,6 +14,7 @@ pub mod format;
 pub mod health;
 pub mod journey;
 pub mod kind;
+pub mod link_history;
 pub mod model;
 pub mod names;
 pub mod peer;
