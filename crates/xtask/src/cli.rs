@@ -137,12 +137,12 @@ pub(crate) struct BenchMessage {
     /// Messages in flight
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub(crate) in_flight: u64,
-    /// Bytes a message has between the floor's objects; ours has about 1,800, sealed
+    /// Bytes a message has between the floor's objects; ours has about 620, sealed
     #[arg(
         long,
         value_name = "BYTES",
         value_delimiter = ',',
-        default_value = "200,1800"
+        default_value = "200,620"
     )]
     pub(crate) floor_bytes: Vec<u32>,
     /// The first port to use
