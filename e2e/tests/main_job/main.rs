@@ -13,6 +13,7 @@ mod firehose;
 mod messages;
 mod peers;
 mod sockets;
+mod why;
 
 use std::sync::OnceLock;
 

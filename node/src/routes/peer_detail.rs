@@ -76,7 +76,9 @@ async fn walk(
 ) -> Result<(), ApiError> {
     let origin = match entente_lexicon::Host::parse(host) {
         Ok(host) => config.origin(&host),
-        Err(_) => host.to_owned(),
+        Err(_) if host.contains("://") => host.to_owned(),
+        // What is wrong with it is for the rules to say.
+        Err(_) => format!("https://{host}"),
     };
     let own = std::slice::from_ref(&config.host);
     let target = match check_peer_url(&origin, own, &config.dev_hosts) {
