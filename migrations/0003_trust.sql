@@ -6,6 +6,8 @@ ALTER TABLE peers ADD COLUMN allow_collections TEXT;
 ALTER TABLE peers ADD COLUMN allow_networks TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE peers ADD COLUMN allow_inbound INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE peers ADD COLUMN allow_outbound INTEGER NOT NULL DEFAULT 1;
+-- The admin's approval of the peer's key, which the level verified asks for, as JSON.
+ALTER TABLE peers ADD COLUMN approval TEXT;
 
 -- Networks that dialled and wait for an admin: bounded, the oldest make room.
 CREATE TABLE peer_requests (

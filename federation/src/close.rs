@@ -1,5 +1,7 @@
 //! Why a socket closes: one table of WebSocket close codes and of what the dialler does next.
 
+use entente_trust::policy::Reason;
+
 use crate::code::Code;
 use crate::handshake::fault::Misbehaved;
 
@@ -72,8 +74,10 @@ close_codes! {
     Removed = 4407, "REMOVED", Later;
     /// One side's level is `private`.
     PolicyPrivate = 4408, "POLICY_PRIVATE", Later;
-    /// One side's level is `verified`, which needs attestations nobody has yet.
-    VerifiedUnavailable = 4409, "VERIFIED_UNAVAILABLE", Later;
+    /// The level is `verified` and this side's admin has not approved the other network.
+    ApprovalNeeded = 4409, "APPROVAL_NEEDED", Later;
+    /// The level is `verified` and the other network shows no attestation that holds.
+    AttestationMissing = 4412, "ATTESTATION_MISSING", Later;
     /// The other side banned this one.
     Banned = 4413, "BANNED", Later;
     /// The links of one side hold too many bytes together, and this one the most.
@@ -129,6 +133,19 @@ close_codes! {
 }
 
 impl CloseCode {
+    /// Returns what a close by the peer means for us: what is needed there is awaited here, and the
+    /// other way round.
+    #[must_use]
+    pub fn by_peer(self) -> Code {
+        if self == Self::ApprovalNeeded {
+            Code::from_static(Reason::ApprovalAwaited.code())
+        } else if self == Self::AttestationMissing {
+            Code::from_static(Reason::ApprovalNeeded.code())
+        } else {
+            self.code()
+        }
+    }
+
     /// Returns the reason as a code for views and receipts.
     #[must_use]
     pub fn code(self) -> Code {

@@ -50,8 +50,14 @@ pub struct InitLink {
     /// The ban in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ban: Option<LinkBan>,
+    /// Our admin's approval of its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<PeerApproval>,
     /// Its verified document, byte for byte.
     pub document: String,
+    /// When that was fetched.
+    #[serde(default)]
+    pub fetched_at: Timestamp,
     /// Rises with every change; a lower one than the last is stale.
     #[serde(default)]
     pub policy_version: u64,
@@ -88,6 +94,20 @@ impl PeerPolicy {
             allow_outbound: true,
         }
     }
+}
+
+/// An admin's approval of a peer's key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerApproval {
+    /// The fingerprint that was approved.
+    pub fingerprint: String,
+    /// From when it holds.
+    pub not_before: Timestamp,
+    /// Until when.
+    pub expires: Timestamp,
+    /// Tells it from every other: 16 bytes in hex.
+    pub nonce: String,
 }
 
 /// A ban as a link must know it.

@@ -7,6 +7,7 @@
 //! Start reading at [`message`] for what protects a message, at [`identity`] for what a DID proves,
 //! at [`policy`] for what may pass, and at [`crypto`] for the primitives.
 
+pub mod attestation;
 pub mod crypto;
 pub mod identity;
 pub mod jcs;

@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::{Content, ReceiptStatus, Timestamp, TrustLevel};
 
 pub use trust::{
-    AcceptRequest, AddPeer, BanList, BanView, ChangePeer, NewBan, PeerRequest, PeerRequests,
-    PeerTrust, Preview, PreviewExample, PreviewGroup, Turn,
+    AcceptRequest, AddPeer, ApprovalView, ApprovePeer, BanList, BanView, ChangePeer, NewBan,
+    PeerRequest, PeerRequests, PeerTrust, Preview, PreviewExample, PreviewGroup, Turn,
 };
 
 /// The body of every error: `{"error": {…}}`.
@@ -301,6 +301,8 @@ pub enum LinkState {
     Idle,
     /// The peer does not answer; retrying with backoff.
     Unreachable,
+    /// The level is verified, and an admin of either side has not approved the other yet.
+    Waiting,
     /// The peer, or our policy, refuses the link.
     Refused,
 }

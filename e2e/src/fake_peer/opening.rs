@@ -355,6 +355,7 @@ impl Responder {
         ]);
         let ready = map(vec![
             ("t", Value::Uint(4)),
+            ("attestation", Value::Bytes(Vec::new())),
             ("session", Value::Bytes(random::<16>().to_vec())),
             ("granted", hello.at("want").clone()),
             ("limits", limits),

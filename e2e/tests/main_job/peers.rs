@@ -119,21 +119,6 @@ fn the_level_of_a_peer_decides_what_crosses() {
 }
 
 #[test]
-fn the_level_verified_says_that_it_is_not_available_yet() {
-    let beta = deployment().network("beta");
-    let alpha = deployment().network("alpha");
-    let path = format!("/admin/federation/peers/{}", alpha.did);
-    beta.admin
-        .patch(&path, &json!({ "trustLevel": "verified" }))
-        .refused(422, "TRUST_LEVEL_UNAVAILABLE");
-    assert_eq!(beta.peer(&alpha.did)["trustLevel"], "open");
-    let body = json!({ "peerUrl": alpha.url, "trustLevel": "verified" });
-    beta.admin
-        .post("/admin/federation/peers", &body)
-        .refused(422, "TRUST_LEVEL_UNAVAILABLE");
-}
-
-#[test]
 fn adding_a_peer_again_replaces_its_policy() {
     let deployment = deployment();
     let alpha = deployment.network("alpha");

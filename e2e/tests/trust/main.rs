@@ -9,6 +9,7 @@
 
 mod admission;
 mod preview;
+mod verified;
 
 use std::sync::OnceLock;
 
@@ -23,7 +24,7 @@ const BANS: &str = "/admin/federation/bans";
 
 fn deployment() -> &'static Deployment {
     static SHARED: OnceLock<Deployment> = OnceLock::new();
-    SHARED.get_or_init(|| Options::default().networks(4).fake_peers(20).start())
+    SHARED.get_or_init(|| Options::default().networks(4).fake_peers(40).start())
 }
 
 fn alpha() -> &'static Network {

@@ -108,6 +108,7 @@ impl Store {
                 restored.rejects.sort_by_key(|reject| reject.seq);
             }
             Change::RejectsConfirmed { upto } => restored.rejects.retain(|r| r.seq > upto),
+            Change::Attested { until, .. } => restored.attested = until,
             Change::DialOwn(number) => {
                 let before = std::mem::replace(&mut restored.dial_own, number);
                 ensure(number > before, || "our dial number fell".into())?;

@@ -304,6 +304,7 @@ impl World {
             hash: network.document,
             keys: BTreeMap::from([(network.kid.clone(), network.key.verifying_key())]),
             host: network.host.clone(),
+            fetched_at: Timestamp(0),
         }
     }
 }

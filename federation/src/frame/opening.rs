@@ -29,7 +29,7 @@ const MAX_SHARES: usize = 4;
 const MAX_SHARE_LENGTH: usize = 4096;
 const MAX_CURSORS: usize = 8;
 const MAX_KID_LENGTH: usize = 64;
-const MAX_ATTESTATION_LENGTH: usize = 4096;
+const MAX_ATTESTATION_LENGTH: usize = 512;
 const SIGNATURE_LENGTH: usize = 64;
 const MAC_LENGTH: usize = 32;
 
@@ -107,7 +107,7 @@ pub type Cursor = (u64, u64, u64);
 pub struct Auth {
     /// 3.
     pub t: u8,
-    /// Empty until attestations exist.
+    /// That its network vouches for the responder; empty if it does not.
     pub attestation: ByteBuf,
     /// What it has received. It stops before the first reject not known to have been heard of.
     pub cursors: Vec<Cursor>,
@@ -119,6 +119,8 @@ pub struct Auth {
 pub struct Ready {
     /// 4.
     pub t: u8,
+    /// That its network vouches for the initiator; empty if it does not.
+    pub attestation: ByteBuf,
     /// The session's id, fresh.
     pub session: ByteArray<16>,
     /// The level agreed on.
@@ -257,6 +259,7 @@ impl Auth {
 
 impl Ready {
     fn checked(self) -> Result<Self, Misbehaved> {
+        require(self.attestation.len() <= MAX_ATTESTATION_LENGTH)?;
         check_cursors(&self.cursors)?;
         require(self.rejects.len() <= MAX_REJECTS)?;
         require(

@@ -108,7 +108,7 @@ impl ExpectHelloAck {
 
         let auth = Auth {
             t: 3,
-            attestation: ByteBuf::new(),
+            attestation: context.attest(&peer_key),
             cursors,
         };
         let body = encode(&auth);
@@ -178,6 +178,7 @@ impl ExpectReady {
         };
         let rejects = ready.message_rejects();
         PeerStand {
+            attestation: ready.attestation.into_vec(),
             cursors: ready.cursors,
             rejects,
             limits: Some(ready.limits),

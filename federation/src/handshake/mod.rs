@@ -23,7 +23,10 @@ pub mod responder;
 pub mod transcript;
 
 use entente_lexicon::{Did, TrustLevel};
+use entente_trust::attestation::attest;
 use entente_trust::crypto::sign::{SigningKey, VerifyingKey};
+use entente_trust::policy::Approval;
+use serde_bytes::ByteBuf;
 
 use crate::frame::opening::{Cursor, Party, WireLimits};
 use crate::link::{Evidence, Own, Peer, Reject};
@@ -49,6 +52,8 @@ pub struct Context<'a> {
     pub key: &'a SigningKey,
     /// The peer.
     pub peer: &'a Peer,
+    /// Our admin's approval of it, while it holds.
+    pub approval: Option<Approval>,
 }
 
 /// Who signed an upgrade, as the edge verified it.
@@ -93,6 +98,8 @@ pub struct PeerStand {
     pub limits: Option<WireLimits>,
     /// The frame that said so.
     pub evidence: Evidence,
+    /// What it showed of its approval of us; not checked yet.
+    pub attestation: Vec<u8>,
 }
 
 impl Context<'_> {
@@ -123,6 +130,13 @@ impl Context<'_> {
             kid: party.kid.clone(),
             key,
         })
+    }
+
+    /// Vouches for the peer, whose key was checked, if our admin approved it.
+    fn attest(&self, peer_key: &PeerKey) -> ByteBuf {
+        let about = (&self.peer.did, &peer_key.key);
+        let attest = |approval| attest((&self.own.did, self.key), about, approval);
+        ByteBuf::from(self.approval.map(attest).unwrap_or_default())
     }
 
     fn sign(&self, label: &[u8], digest: &Digest) -> Vec<u8> {

@@ -29,7 +29,8 @@ pub struct ExpectAuth {
 pub struct Authenticated {
     schedule: Schedule,
     transcript: Transcript,
-    peer_key: PeerKey,
+    /// Its key.
+    pub peer_key: PeerKey,
     /// Its dial number, higher than any before.
     pub dial: u64,
     /// The level it wants.
@@ -167,6 +168,7 @@ impl ExpectAuth {
             signature: frame.signature.try_into().unwrap_or([0; 64]),
         };
         let stand = PeerStand {
+            attestation: auth.attestation.into_vec(),
             cursors: auth.cursors,
             rejects: Vec::new(),
             limits: None,
@@ -192,6 +194,7 @@ impl Authenticated {
         let rejects = answer.rejects.into_iter();
         let ready = Ready {
             t: 4,
+            attestation: context.attest(&self.peer_key),
             session: answer.session.into(),
             granted: answer.granted,
             limits: answer.limits,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use entente_lexicon::{Did, Host};
+use entente_lexicon::{Did, Host, Timestamp};
 use entente_trust::crypto::sign::VerifyingKey;
 use entente_trust::policy::Policy;
 
@@ -32,6 +32,8 @@ pub struct PeerDocument {
     pub keys: BTreeMap<String, VerifyingKey>,
     /// The host it publishes.
     pub host: Host,
+    /// When it was fetched.
+    pub fetched_at: Timestamp,
 }
 
 /// The network at the other end.
@@ -149,6 +151,9 @@ pub struct Restored {
     pub dial_own: u64,
     /// The peer's highest dial number. From [`Change::DialPeer`](super::Change::DialPeer).
     pub dial_peer: u64,
+    /// Until when the peer's attestation about us holds. From
+    /// [`Change::Attested`](super::Change::Attested).
+    pub attested: Option<Timestamp>,
     /// Rejects stored by [`Change::Rejected`](super::Change::Rejected) and not yet dropped by
     /// [`Change::RejectsConfirmed`](super::Change::RejectsConfirmed), by rising seq.
     pub rejects: Vec<Reject>,

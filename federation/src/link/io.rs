@@ -183,6 +183,13 @@ pub enum Change {
     DialOwn(u64),
     /// The peer's dial number rose.
     DialPeer(u64),
+    /// The peer showed, in a handshake, whether it vouches for us.
+    Attested {
+        /// Its attestation, byte for byte; empty if there is none that holds.
+        bytes: Vec<u8>,
+        /// Until when it holds.
+        until: Option<Timestamp>,
+    },
     /// Our stream has a new epoch; numbers go on.
     OutEpoch {
         /// The epoch.

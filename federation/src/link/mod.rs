@@ -19,12 +19,13 @@ mod io;
 mod opening;
 mod outbox;
 mod session;
+mod standing;
 mod view;
 
 use entente_lexicon::api::LinkState;
 use entente_lexicon::{Timestamp, TrustLevel};
 use entente_trust::crypto::sign::SigningKey;
-use entente_trust::policy::Policy;
+use entente_trust::policy::{Policy, needs_attestations};
 
 pub use config::{
     Config, Limits, Own, Peer, PeerDocument, Reject, Restored, RestoredIn, RestoredOut,
@@ -64,6 +65,8 @@ pub struct Link {
     /// What READY told of our rejects, until READY is known to have arrived.
     told_upto: u64,
     fetch: Fetch,
+    /// Until when the peer's attestation about us holds.
+    attested: Option<Timestamp>,
     shut: bool,
     state: LinkState,
     since: Option<Timestamp>,
@@ -93,6 +96,7 @@ impl Link {
             session: None,
             told_upto: 0,
             fetch: Fetch::default(),
+            attested: restored.attested,
             shut: false,
             state: LinkState::Connecting,
             since: None,
@@ -111,7 +115,9 @@ impl Link {
     /// Advances the machine by one input.
     pub fn handle(&mut self, now: Timestamp, input: Input<'_>) -> Outputs {
         let mut out = Outputs::default();
+        self.take_stock(now);
         self.lift_ban(now, &mut out);
+        self.watch_standing(now, &mut out);
         match input {
             Input::Dialled { socket } => self.dialled(now, socket, &mut out),
             Input::DialFailed { code } => self.dial_failed(now, code, &mut out),
@@ -152,6 +158,7 @@ impl Link {
             last_error: self.last_error.clone(),
             next_retry: self.dialler.next_at().filter(|_| self.wants_dial()),
             round_trip_ms: self.round_trip_ms,
+            attested: self.attested,
             queued: self.outbox.queued(),
         }
     }
@@ -312,7 +319,7 @@ impl Link {
     fn session_gone(&mut self, now: Timestamp, code: Option<CloseCode>, out: &mut Outputs) {
         // A socket that just breaks is normal: peers are deployed, evicted and restarted.
         let retry = code.map_or(Retry::Now, CloseCode::retry);
-        self.drop_session(now, retry, code, out);
+        self.drop_session(now, retry, code.map(CloseCode::by_peer), out);
     }
 
     /// Ends the session from this side; `goodbye` unless the peer is past listening.
@@ -323,14 +330,14 @@ impl Link {
             }
             close(session.socket, code, out);
         }
-        self.drop_session(now, code.retry(), Some(code), out);
+        self.drop_session(now, code.retry(), Some(code.code()), out);
     }
 
     fn drop_session(
         &mut self,
         now: Timestamp,
         retry: Retry,
-        code: Option<CloseCode>,
+        code: Option<Code>,
         out: &mut Outputs,
     ) {
         let Some(session) = self.session.take() else {
@@ -346,7 +353,7 @@ impl Link {
         match (retry, code) {
             (Retry::Now, _) => out.events.push(Event::Idle),
             (Retry::Soon | Retry::Later, code) => {
-                let code = code.map_or(Code::UNKNOWN, CloseCode::code);
+                let code = code.unwrap_or(Code::UNKNOWN);
                 self.last_error = Some(code.clone());
                 out.events.push(Event::Down { code });
             }
@@ -355,22 +362,31 @@ impl Link {
 
     fn change_policy(&mut self, now: Timestamp, policy: Policy, out: &mut Outputs) {
         let before = std::mem::replace(&mut self.config.policy, policy);
+        self.take_stock(now);
         self.outbox.forget_ready();
         let after = &self.config.policy;
         if before.allow_outbound && !after.allow_outbound {
             self.outbox.begin_scan();
         }
-        if before.level == after.level && before.ban.is_some() == after.ban.is_some() {
+        let is_verified = |session: &Session| needs_attestations(session.granted);
+        let approval =
+            before.approval != after.approval && self.session.as_ref().is_none_or(is_verified);
+        let same = before.level == after.level && before.ban.is_some() == after.ban.is_some();
+        if same && !approval {
             return;
         }
         let refusal = self.own_refusal();
-        self.close_openings(refusal.unwrap_or(CloseCode::PolicyChanged), out);
+        let needed = self.awaits_approval().then_some(CloseCode::ApprovalNeeded);
+        let told = refusal.or(needed);
+        self.close_openings(told.unwrap_or(CloseCode::PolicyChanged), out);
         if self.session.is_some() {
-            self.end_session(now, refusal.unwrap_or(CloseCode::PolicyChanged), false, out);
+            self.end_session(now, told.unwrap_or(CloseCode::PolicyChanged), false, out);
         }
         self.dialler.start_over();
-        if let Some(code) = refusal {
+        if let Some(code) = told {
             self.last_error = Some(code.code());
+        }
+        if refusal.is_some() {
             self.outbox.begin_scan();
         }
     }
@@ -466,6 +482,7 @@ impl Link {
             && self.config.allow_outbound
             && self.config.policy.allow_outbound
             && self.own_refusal().is_none()
+            && !self.awaits_approval()
             && (self.outbox.has_work() || self.dialler.curious)
     }
 
@@ -485,6 +502,8 @@ impl Link {
             LinkState::Refused
         } else if self.is_up() {
             LinkState::Up
+        } else if self.awaits_approval() || self.lacks_approval() {
+            LinkState::Waiting
         } else if self.dialler.is_refused() {
             LinkState::Refused
         } else if self.dialler.is_failing() {
@@ -505,16 +524,18 @@ impl Link {
             .chain(session)
             .chain(dial)
             .chain(ban)
+            .chain(self.standing_deadline())
             .chain(self.dialler.asked_until())
             .chain(self.inbox.deadline())
             .min()
     }
 
-    fn context(&self) -> Context<'_> {
+    fn context(&self, now: Timestamp) -> Context<'_> {
         Context {
             own: &self.config.own,
             key: &self.key,
             peer: &self.config.peer,
+            approval: self.config.policy.approval.filter(|it| it.holds(now)),
         }
     }
 }

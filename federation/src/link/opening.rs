@@ -1,7 +1,7 @@
 //! Handshakes in progress, and which session stays when two come up.
 
-use entente_lexicon::{Timestamp, TrustLevel};
-use entente_trust::policy::{Policy, Reason, allows_link, needs_attestations, stricter};
+use entente_lexicon::Timestamp;
+use entente_trust::policy::{Policy, Reason, allows_link, stricter};
 
 use super::config::PeerDocument;
 use super::io::{Change, Event, Outputs, Request, SocketId};
@@ -45,7 +45,7 @@ enum Expect {
 #[derive(Debug, Default)]
 pub(super) struct Fetch {
     under_way: bool,
-    last: Option<Timestamp>,
+    pub(super) last: Option<Timestamp>,
 }
 
 impl Opening {
@@ -83,6 +83,7 @@ impl Link {
             own: &self.config.own,
             key: &self.key,
             peer: &self.config.peer,
+            approval: self.config.policy.approval.filter(|it| it.holds(now)),
         };
         let want = self.config.policy.level;
         let (state, hello) = initiator::start(&context, dial, want, &mut self.entropy);
@@ -137,10 +138,16 @@ impl Link {
 
     fn advance(&mut self, now: Timestamp, mut opening: Opening, bytes: &[u8], out: &mut Outputs) {
         let expected = opening.expects();
+        if expected <= 2 && self.needs_documents() && self.may_fetch(now, out) {
+            opening.held = Some(bytes.to_vec());
+            self.openings.push(opening);
+            return;
+        }
         let context = crate::handshake::Context {
             own: &self.config.own,
             key: &self.key,
             peer: &self.config.peer,
+            approval: self.config.policy.approval.filter(|it| it.holds(now)),
         };
         let next = match opening.expect {
             Expect::Hello { ref claimed } => {
@@ -198,8 +205,13 @@ impl Link {
         self.dialler.peer = state.dial;
         out.changes.push(Change::DialPeer(state.dial));
         let granted = stricter(state.want, self.config.policy.level);
-        if let Some(code) = level_refusal(granted) {
-            self.last_error = Some(code.code());
+        if !allows_link(granted) {
+            self.last_error = Some(CloseCode::PolicyPrivate.code());
+            return close(socket, CloseCode::PolicyPrivate, out);
+        }
+        let attested = self.take_attestation(now, &stand.attestation, &state.peer_key.key, out);
+        if let Some((code, error)) = self.lacks(granted, attested) {
+            self.last_error = Some(error);
             return close(socket, code, out);
         }
         if self.keeps_session(now, false, out) {
@@ -215,7 +227,7 @@ impl Link {
             cursors,
             rejects,
         };
-        let (established, ready) = state.ready(&self.context(), answer);
+        let (established, ready) = state.ready(&self.context(now), answer);
         out.transmits.push((socket, ready));
         self.told_upto = told_upto;
         self.establish(now, socket, established, stand, Some(deadline), out);
@@ -230,6 +242,12 @@ impl Link {
         stand: PeerStand,
         out: &mut Outputs,
     ) {
+        let key = &established.peer_key.key;
+        let attested = self.take_attestation(now, &stand.attestation, key, out);
+        if let Some((code, error)) = self.lacks(established.granted, attested) {
+            close(socket, code, out);
+            return self.failed(now, code.retry(), error, out);
+        }
         if self.keeps_session(now, true, out) {
             self.dialler.sign_of_life();
             return close(socket, CloseCode::Duplicate, out);
@@ -360,6 +378,17 @@ impl Link {
         true
     }
 
+    /// Fetches the peer's document because it grows old.
+    pub(super) fn refresh(&mut self, now: Timestamp, out: &mut Outputs) {
+        if !self.fetch.under_way {
+            self.fetch = Fetch {
+                under_way: true,
+                last: Some(now),
+            };
+            out.requests.push(Request::FetchDocument);
+        }
+    }
+
     /// Closes handshakes that took too long.
     pub(super) fn expire_openings(&mut self, now: Timestamp, out: &mut Outputs) {
         while let Some(index) = self.openings.iter().position(|o| o.deadline <= now) {
@@ -395,7 +424,9 @@ impl Link {
         }
         match code {
             Some(CloseCode::Duplicate) => self.dialler.space_out(now),
-            Some(code) if code.retry() != Retry::Now => self.own_attempt_failed(now, code, out),
+            Some(code) if code.retry() != Retry::Now => {
+                self.failed(now, code.retry(), code.by_peer(), out);
+            }
             Some(_) | None => {
                 let code = code.map_or(Code::from_static("SOCKET_CLOSED"), CloseCode::code);
                 self.failed(now, Retry::Soon, code, out);
@@ -467,20 +498,11 @@ impl Link {
 
 /// Returns the close code under which a policy admits no link.
 pub(super) fn refusal(policy: &Policy) -> Option<CloseCode> {
-    match policy.link_refusal() {
-        Some(Reason::Banned) => Some(CloseCode::Banned),
-        Some(_) => Some(CloseCode::PolicyPrivate),
-        None => level_refusal(policy.level),
-    }
-}
-
-/// Returns the close code under which a level admits no link.
-fn level_refusal(level: TrustLevel) -> Option<CloseCode> {
-    if !allows_link(level) {
-        Some(CloseCode::PolicyPrivate)
-    } else if needs_attestations(level) {
-        Some(CloseCode::VerifiedUnavailable)
-    } else {
-        None
-    }
+    policy.link_refusal().map(|reason| {
+        if reason == Reason::Banned {
+            CloseCode::Banned
+        } else {
+            CloseCode::PolicyPrivate
+        }
+    })
 }

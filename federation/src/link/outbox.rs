@@ -460,6 +460,8 @@ pub(super) fn refusal(policy: &Policy, direction: Direction, peer_agent: &Did) -
     };
     match policy::decide(policy, direction, &item) {
         Verdict::Pass => None,
+        // It waits: no session is up meanwhile.
+        Verdict::Hold(_) if direction == Direction::Outbound => None,
         Verdict::Hold(reason) | Verdict::Refuse(reason) => Some(Code::from_static(reason.code())),
     }
 }

@@ -20,6 +20,8 @@ pub struct View {
     pub next_retry: Option<Timestamp>,
     /// The last round trip.
     pub round_trip_ms: Option<u64>,
+    /// Until when the peer's attestation about us holds.
+    pub attested: Option<Timestamp>,
     /// Messages not acknowledged.
     pub queued: u64,
 }

@@ -12,6 +12,7 @@ use entente_federation::handshake::responder::Answer;
 use entente_federation::handshake::{Context, initiator, responder};
 use entente_federation::{CloseCode, Code, Item, Reject};
 use entente_lexicon::{Timestamp, TrustLevel};
+use entente_trust::policy::Approval;
 
 use crate::pair::{Identity, agent};
 use crate::rng::TestRng;
@@ -54,15 +55,22 @@ fn handshake() -> (Traffic, Reject) {
     let (alpha, beta) = (Identity::new(1), Identity::new(2));
     let (alpha_own, beta_own) = (alpha.own(), beta.own());
     let (alpha_peer, beta_peer) = (beta.as_peer(), alpha.as_peer());
+    let approval = Approval {
+        not_before: Timestamp(1_800_000_000_000),
+        expires: Timestamp(1_807_776_000_000),
+        nonce: [4; 16],
+    };
     let dialler = Context {
         own: &alpha_own,
         key: &alpha.key,
         peer: &alpha_peer,
+        approval: Some(approval),
     };
     let dialled = Context {
         own: &beta_own,
         key: &beta.key,
         peer: &beta_peer,
+        approval: None,
     };
     let mut rng = TestRng::new(1);
 

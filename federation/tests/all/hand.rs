@@ -253,6 +253,7 @@ impl Hand {
     pub(crate) fn ready(granted: TrustLevel) -> Ready {
         Ready {
             t: 4,
+            attestation: ByteBuf::new(),
             session: [9; 16].into(),
             granted,
             limits: WireLimits {

@@ -24,3 +24,4 @@ mod hand;
 mod pair;
 mod policy;
 mod rng;
+mod verified;

@@ -63,6 +63,7 @@ impl Identity {
             hash: self.document,
             keys: BTreeMap::from([(self.kid.clone(), self.key.verifying_key())]),
             host: self.host.clone(),
+            fetched_at: BEGINNING,
         }
     }
 
@@ -74,6 +75,9 @@ impl Identity {
         }
     }
 }
+
+/// When every test begins, and when documents were fetched.
+pub(crate) const BEGINNING: Timestamp = Timestamp(1_800_000_000_000);
 
 pub(crate) fn policy(level: TrustLevel) -> Policy {
     Policy::new(level, BTreeSet::new())
@@ -116,6 +120,10 @@ pub(crate) struct Node {
     pub events: Vec<Event>,
     pub wake: Option<Timestamp>,
     pub dials: usize,
+    /// How often the peer's document was asked for.
+    pub fetches: usize,
+    /// No such fetch succeeds.
+    pub documents_fail: bool,
     pub loads: usize,
     pub transmits: usize,
     /// Crash right after the next changes are stored.
@@ -189,13 +197,15 @@ impl Pair {
             events: Vec::new(),
             wake: None,
             dials: 0,
+            fetches: 0,
+            documents_fail: false,
             loads: 0,
             transmits: 0,
             crash_after_changes: false,
             gone: BTreeSet::new(),
         });
         Self {
-            now: Timestamp(1_800_000_000_000),
+            now: BEGINNING,
             nodes,
             rng: TestRng::new(seed),
             cut: false,
@@ -389,7 +399,15 @@ impl Pair {
         match job {
             Job::Dialled { node } => self.connect(node),
             Job::Document { node } => {
-                let document = self.nodes[1 - node].identity.as_document();
+                self.nodes[node].fetches += 1;
+                if self.nodes[node].documents_fail {
+                    let code = Code::from_static("PEER_UNREACHABLE");
+                    return self.input(node, Input::Document(Err(code)));
+                }
+                let document = PeerDocument {
+                    fetched_at: self.now,
+                    ..self.nodes[1 - node].identity.as_document()
+                };
                 self.nodes[node].config.peer.document = document.clone();
                 self.input(node, Input::Document(Ok(document)));
             }
@@ -601,6 +619,7 @@ impl Node {
                 restored.rejects.sort_by_key(|reject| reject.seq);
             }
             Change::RejectsConfirmed { upto } => restored.rejects.retain(|r| r.seq > upto),
+            Change::Attested { until, .. } => restored.attested = until,
             Change::DialOwn(number) => restored.dial_own = number,
             Change::DialPeer(number) => {
                 assert!(number > restored.dial_peer);

@@ -183,6 +183,7 @@ fn Legend() -> impl IntoView {
                 {badge(LinkState::Idle)}
                 {badge(LinkState::Connecting)}
                 {badge(LinkState::Unreachable)}
+                {badge(LinkState::Waiting)}
                 {badge(LinkState::Refused)}
             </ul>
             </div>

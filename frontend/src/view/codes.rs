@@ -40,9 +40,11 @@ pub fn explain(code: &str) -> Option<&'static str> {
         "RATE_LIMITED" => "The peer asks for patience. We try again later.",
         "UNKNOWN_AGENT" => "No agent of that name lives there.",
         "UNKNOWN_SENDER" | "WRONG_SENDER" => "The recipient could not verify who sent it.",
-        "VERIFIED_UNAVAILABLE" => {
-            "The level verified needs mutual attestation, which is not available yet."
+        "APPROVAL_NEEDED" => "An admin here has to approve that network by its fingerprint first.",
+        "APPROVAL_AWAITED" => {
+            "The admin of that network has to approve this one by its fingerprint first."
         }
+        "BANNED" => "One of the two networks has banned the other.",
         "WRONG_NETWORK" | "WRONG_RECIPIENT" => "It was sealed for somebody else.",
         _ => return None,
     };

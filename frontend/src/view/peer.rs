@@ -11,6 +11,7 @@ pub fn state_name(state: LinkState) -> &'static str {
         LinkState::Up => "up",
         LinkState::Idle => "idle",
         LinkState::Unreachable => "unreachable",
+        LinkState::Waiting => "waiting for approval",
         LinkState::Refused => "refused",
     }
 }
@@ -23,6 +24,7 @@ pub fn state_sentence(state: LinkState) -> &'static str {
         LinkState::Up => "the link is up",
         LinkState::Idle => "the link is idle and opens with the next message",
         LinkState::Unreachable => "it does not answer, and we keep dialling",
+        LinkState::Waiting => "an admin has to approve first",
         LinkState::Refused => "the link is refused",
     }
 }
@@ -35,6 +37,7 @@ pub fn state_icon(state: LinkState) -> &'static str {
         LinkState::Up => "M-3.2 .2-1 2.5 3.4-2.4",
         LinkState::Idle => "M-1.8-2.8v5.6M1.8-2.8v5.6",
         LinkState::Unreachable => "M0-3.4V.6M0 3.2h.01",
+        LinkState::Waiting => "M0-2.8V0L2 1.4",
         LinkState::Refused => "M-2.6-2.6 2.6 2.6M2.6-2.6-2.6 2.6",
     }
 }
@@ -45,7 +48,9 @@ pub fn level_sentence(level: TrustLevel) -> &'static str {
     match level {
         TrustLevel::Open => "Every agent may write to every agent, both ways.",
         TrustLevel::Allowlist => "Only the peer's agents you list may write and be written to.",
-        TrustLevel::Verified => "As listed, and both networks attested. Not available yet.",
+        TrustLevel::Verified => {
+            "As listed, once both admins have approved each other by fingerprint."
+        }
         TrustLevel::Private => "No link and no messages, in either direction.",
     }
 }

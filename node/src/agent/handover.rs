@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use entente_lexicon::Did;
+use entente_trust::message::origin::{has_origin, sign_origin};
 use serde_bytes::ByteBuf;
 
 use crate::agent::contacts::Route;
@@ -29,22 +30,14 @@ impl Core {
         network: &Did,
         batch: &[Departure],
     ) -> Result<Vec<Outcome>, ApiError> {
-        let me = self.identity()?;
-        let items = batch
-            .iter()
-            .map(|departure| HandoffItem {
-                id: ByteBuf::from(departure.id.to_bytes()),
-                to: departure.to.to_string(),
-                bytes: ByteBuf::from(departure.bytes.as_slice()),
-            })
-            .collect();
-        let handoff = Handoff {
-            object: self.state.id().to_string(),
-            from: me.did.to_string(),
-            items,
-        };
         let stub = internal::link(&self.env, network)?;
-        match wire::call::<HandoffReply>(&stub, "/handoff", &handoff).await {
+        let plain = self.handoff(batch, false)?;
+        let mut answer = wire::call::<HandoffReply>(&stub, "/handoff", &plain).await;
+        if answer.as_ref().is_ok_and(|reply| reply.needs_origin) {
+            let signed = self.handoff(batch, true)?;
+            answer = wire::call(&stub, "/handoff", &signed).await;
+        }
+        match answer {
             Ok(reply) => Ok(reply
                 .refused
                 .into_iter()
@@ -60,6 +53,31 @@ impl Core {
                 .collect()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Writes a batch for the link; where it asks, with our signature on the outside.
+    fn handoff(&self, batch: &[Departure], signed: bool) -> Result<Handoff, ApiError> {
+        let me = self.identity()?;
+        let bytes = |departure: &Departure| {
+            if signed && !has_origin(&departure.bytes) {
+                let bytes = sign_origin(&departure.bytes, &me.signing);
+                bytes.map_err(ApiError::internal)
+            } else {
+                Ok(departure.bytes.clone())
+            }
+        };
+        let items = batch.iter().map(|departure| {
+            Ok(HandoffItem {
+                id: ByteBuf::from(departure.id.to_bytes()),
+                to: departure.to.to_string(),
+                bytes: ByteBuf::from(bytes(departure)?),
+            })
+        });
+        Ok(Handoff {
+            object: self.state.id().to_string(),
+            from: me.did.to_string(),
+            items: items.collect::<Result<_, ApiError>>()?,
+        })
     }
 
     async fn hand_to_agent(

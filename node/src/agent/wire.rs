@@ -37,6 +37,8 @@ pub(crate) struct HandoffItem {
 pub(crate) struct HandoffReply {
     /// In the order of the items.
     pub(crate) refused: Vec<Option<String>>,
+    /// None was taken: each must carry its sender's signature on the outside first.
+    pub(crate) needs_origin: bool,
 }
 
 /// From a link, or from an agent of the same network, to the receiving agent.

@@ -56,6 +56,8 @@ pub enum Route {
     ChangePeer,
     RemovePeer,
     PreviewPeer,
+    ApprovePeer,
+    DisapprovePeer,
     ListRequests,
     AcceptRequest,
     RejectRequest,
@@ -181,6 +183,18 @@ pub const TABLE: &[Entry] = &[
         "/admin/federation/peers/:did",
         Admin,
         Route::RemovePeer,
+    ),
+    entry(
+        "POST",
+        "/admin/federation/peers/:did/approve",
+        Admin,
+        Route::ApprovePeer,
+    ),
+    entry(
+        "DELETE",
+        "/admin/federation/peers/:did/approve",
+        Admin,
+        Route::DisapprovePeer,
     ),
     entry(
         "POST",

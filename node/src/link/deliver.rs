@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use entente_federation::{Code, DeliveryVerdict, Input, Item};
 use entente_lexicon::{Did, Timestamp};
+use entente_trust::policy::{self, Direction, ItemKind, Verdict, decide, needs_origin};
 use serde_bytes::ByteBuf;
 use wasm_bindgen_futures::spawn_local;
 use worker::{Delay, console_warn};
@@ -14,7 +15,7 @@ use worker::{Delay, console_warn};
 use crate::agent::wire::{self, Delivery, DeliveryReply};
 use crate::error::ApiError;
 use crate::internal;
-use crate::link::driver::Driver;
+use crate::link::driver::{Driver, not_peered};
 use crate::store::d1::Directory;
 
 /// Messages of one call.
@@ -114,7 +115,60 @@ impl Driver {
         batch
     }
 
+    /// Hands a batch over, without what our level does not let pass on a closer look.
     async fn hand_over(
+        &self,
+        agent: &Did,
+        batch: &[(u64, u64, Item)],
+    ) -> Result<Vec<DeliveryVerdict>, ApiError> {
+        if !self.checks_origin()? {
+            return self.hand_all(agent, batch).await;
+        }
+        let mut verdicts = vec![DeliveryVerdict::Delivered; batch.len()];
+        let mut passed = Vec::with_capacity(batch.len());
+        for (entry, verdict) in batch.iter().zip(&mut verdicts) {
+            match self.judge(&entry.2).await? {
+                None => passed.push((entry.clone(), verdict)),
+                Some(code) => *verdict = DeliveryVerdict::Refused(code),
+            }
+        }
+        let (items, places): (Vec<_>, Vec<_>) = passed.into_iter().unzip();
+        if !items.is_empty() {
+            let outcome = self.hand_all(agent, &items).await?;
+            for (place, verdict) in places.into_iter().zip(outcome) {
+                *place = verdict;
+            }
+        }
+        Ok(verdicts)
+    }
+
+    fn checks_origin(&self) -> Result<bool, ApiError> {
+        let machine = self.machine.borrow();
+        let machine = machine.as_ref().ok_or_else(not_peered)?;
+        Ok(needs_origin(machine.policy().level))
+    }
+
+    /// Decides about a message again, now that its origin is known.
+    async fn judge(&self, item: &Item) -> Result<Option<Code>, ApiError> {
+        let item_to_judge = policy::Item {
+            kind: ItemKind::Message {
+                peer_agent: &item.from,
+            },
+            proof: self.proof(item).await?,
+        };
+        let machine = self.machine.borrow();
+        let machine = machine.as_ref().ok_or_else(not_peered)?;
+        Ok(
+            match decide(machine.policy(), Direction::Inbound, &item_to_judge) {
+                Verdict::Pass => None,
+                Verdict::Hold(reason) | Verdict::Refuse(reason) => {
+                    Some(Code::from_static(reason.code()))
+                }
+            },
+        )
+    }
+
+    async fn hand_all(
         &self,
         agent: &Did,
         batch: &[(u64, u64, Item)],

@@ -3,8 +3,13 @@
 
 use std::rc::Rc;
 
-use entente_federation::{Code, Input};
+use entente_federation::{Code, Input, Item};
 use entente_lexicon::address::AgentRef;
+use entente_trust::crypto::sign::VerifyingKey;
+use entente_trust::message::Header;
+use entente_trust::message::origin::{OriginError, check_origin, has_origin, strip_origin};
+use entente_trust::policy::Proof;
+use entente_well_known::card::CardBody;
 use entente_well_known::{card, document};
 use worker::Response;
 
@@ -39,21 +44,56 @@ impl Driver {
                 "Another network answers at this peer's host: remove the peer, and add it again if you trust it.",
             ));
         }
+        record.fetched_at = internal::now();
+        let document = peer_document(&verified, record.fetched_at);
         self.store
             .set_meta(PEER, &serde_json::to_string(&record)?)?;
         self.peer.replace(Some(Rc::new(record)));
-        Ok(peer_document(&verified))
+        Ok(document)
     }
 
     /// Answers with the card of one of the peer's agents, by DID or name.
     pub(super) async fn resolve(&self, agent: &str) -> Result<Response, ApiError> {
+        json_text(&self.card(agent).await?)
+    }
+
+    /// Says what a message's outer signature is worth: it must be by the agent that it claims to
+    /// come from, whose key the peer's signed directory tells.
+    ///
+    /// # Errors
+    /// If the card cannot be had now.
+    pub(super) async fn proof(&self, item: &Item) -> Result<Proof, ApiError> {
+        if !has_origin(&item.bytes) {
+            return Ok(Proof::Missing);
+        }
+        let header = Header::peek(strip_origin(&item.bytes));
+        if !header.is_ok_and(|header| header.from == item.from) {
+            return Ok(Proof::Wrong);
+        }
+        let card = match self.card(item.from.as_str()).await {
+            Ok(card) => card,
+            Err(error) if error.status < 500 => return Ok(Proof::Wrong),
+            Err(error) => return Err(error),
+        };
+        let card: CardBody = serde_json::from_str(&card)?;
+        let key = VerifyingKey::from_multikey(&card.keys.signing);
+        let key = key.map_err(ApiError::internal)?;
+        Ok(match check_origin(&item.bytes, &key) {
+            Ok(()) => Proof::Sound,
+            Err(OriginError::Missing) => Proof::Missing,
+            Err(OriginError::Malformed | OriginError::BadSignature) => Proof::Wrong,
+        })
+    }
+
+    /// Returns the verified card of one of the peer's agents.
+    async fn card(&self, agent: &str) -> Result<String, ApiError> {
         let reference: AgentRef = agent.parse().map_err(|error: entente_lexicon::IdError| {
             ApiError::bad_request("MALFORMED_ADDRESS", error.to_string())
         })?;
         let now = internal::now();
         let since = entente_lexicon::Timestamp(now.0.saturating_sub(CARD_LIFE_MS));
         if let Some(card) = self.store.card(agent, since)? {
-            return json_text(&card);
+            return Ok(card);
         }
         let peer = self.peer()?;
         let path = format!("/relay/agents/{}", reference.as_str());
@@ -76,7 +116,7 @@ impl Driver {
         let names = [card.did.as_str(), card.name.as_str()];
         self.store
             .transaction(|| self.store.keep_card(&names, &text, now))?;
-        json_text(&text)
+        Ok(text)
     }
 }
 

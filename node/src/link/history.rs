@@ -140,11 +140,12 @@ fn message(row: &Row) -> Result<LinkMessage, StoreError> {
     })
 }
 
-const STATES: [(LinkState, &str); 5] = [
+const STATES: [(LinkState, &str); 6] = [
     (LinkState::Connecting, "connecting"),
     (LinkState::Up, "up"),
     (LinkState::Idle, "idle"),
     (LinkState::Unreachable, "unreachable"),
+    (LinkState::Waiting, "waiting"),
     (LinkState::Refused, "refused"),
 ];
 

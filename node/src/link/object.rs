@@ -9,6 +9,7 @@ use std::rc::Rc;
 use entente_federation::{Code, Input, Item};
 use entente_lexicon::Did;
 use entente_lexicon::api::{LinkState, PeerTrust, PeerView};
+use entente_trust::message::origin::has_origin;
 use worker::{
     DurableObject, Env, Method, Request, Response, State, WebSocket, WebSocketIncomingMessage,
     console_error, durable_object,
@@ -172,7 +173,7 @@ impl Driver {
         self.start(record).await
     }
 
-    async fn init(self: &Rc<Self>, record: InitLink) -> Result<(), ApiError> {
+    async fn init(self: &Rc<Self>, mut record: InitLink) -> Result<(), ApiError> {
         self.store.create()?;
         if self.store.meta(CLOSED)?.is_some() {
             // The peer comes back while its senders were still being told of its removal.
@@ -182,9 +183,16 @@ impl Driver {
         }
         let known = self.store.meta(PEER)?;
         let known: Option<InitLink> = known.map(|text| serde_json::from_str(&text)).transpose()?;
-        if known.is_some_and(|known| known.policy_version > record.policy_version) {
-            // A later change overtook this one.
-            return self.wake().await;
+        if let Some(known) = known {
+            if known.policy_version > record.policy_version {
+                // A later change overtook this one.
+                return self.wake().await;
+            }
+            if known.fetched_at > record.fetched_at {
+                // The link has fetched the document itself since.
+                record.document = known.document;
+                record.fetched_at = known.fetched_at;
+            }
         }
         let text = serde_json::to_string(&record)?;
         self.store.set_meta(PEER, &text)?;
@@ -246,6 +254,12 @@ impl Driver {
         let mut refused = vec![None; handoff.items.len()];
         let ids = handoff.items.iter().map(|entry| entry.id.as_slice());
         let held = self.store.held(ids, &from)?;
+        if self.needs_origin() && !handoff.items.iter().all(|item| has_origin(&item.bytes)) {
+            return Ok(HandoffReply {
+                refused,
+                needs_origin: true,
+            });
+        }
         let mut offered = Vec::with_capacity(handoff.items.len());
         let mut places = Vec::with_capacity(handoff.items.len());
         for (place, entry) in handoff.items.into_iter().enumerate() {
@@ -280,7 +294,10 @@ impl Driver {
                 *slot = outcome;
             }
         }
-        Ok(HandoffReply { refused })
+        Ok(HandoffReply {
+            refused,
+            needs_origin: false,
+        })
     }
 
     fn respond_with_view(&self) -> Result<Response, ApiError> {
@@ -306,8 +323,11 @@ impl Driver {
             last_error: view
                 .as_ref()
                 .and_then(|v| v.last_error.as_ref().map(ToString::to_string)),
-            next_retry: view.and_then(|view| view.next_retry),
-            trust: PeerTrust::default(),
+            next_retry: view.as_ref().and_then(|view| view.next_retry),
+            trust: PeerTrust {
+                approval: self.approval_view(&peer)?,
+                ..PeerTrust::default()
+            },
         };
         Ok(Response::from_json(&shown)?)
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use data_encoding::BASE64URL_NOPAD;
 use entente_federation as federation;
 use entente_federation::{Config, Input, Limits, Link, Peer, PeerDocument};
-use entente_lexicon::{Did, Host};
+use entente_lexicon::{Did, Host, Timestamp};
 use entente_trust::crypto::rest::MasterKey;
 use entente_trust::crypto::sign::SigningKey;
 use entente_trust::identity::SealedKey;
@@ -94,9 +94,9 @@ impl Driver {
             peer: Peer {
                 did: record.peer_did.clone(),
                 host: record.host.clone(),
-                document: peer_document(&verified),
+                document: peer_document(&verified, record.fetched_at),
             },
-            policy: policy_of(&record.policy, record.ban, self.config()?)?,
+            policy: policy_of(&record, self.config()?)?,
             allow_outbound: true,
             limits: Limits::default(),
         };
@@ -112,9 +112,10 @@ impl Driver {
 
     /// Gives the running machine what changed.
     pub(super) fn replace_record(self: &Rc<Self>, record: InitLink) -> Result<(), ApiError> {
-        let policy = policy_of(&record.policy, record.ban, self.config()?)?;
-        if self.peer()?.document != record.document {
-            let document = peer_document(&self.verify(&record)?);
+        let policy = policy_of(&record, self.config()?)?;
+        let known = self.peer()?;
+        if known.document != record.document || known.fetched_at != record.fetched_at {
+            let document = peer_document(&self.verify(&record)?, record.fetched_at);
             self.feed(Input::Document(Ok(document)))?;
         }
         self.peer.replace(Some(Rc::new(record)));
@@ -137,10 +138,11 @@ impl Driver {
 }
 
 /// What the machine needs of a document.
-pub(super) fn peer_document(document: &VerifiedDocument) -> PeerDocument {
+pub(super) fn peer_document(document: &VerifiedDocument, fetched_at: Timestamp) -> PeerDocument {
     PeerDocument {
         hash: document.hash,
         keys: document.keys.clone(),
         host: document.host.clone(),
+        fetched_at,
     }
 }

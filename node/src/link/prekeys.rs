@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use entente_lexicon::{Did, Timestamp, TrustLevel};
+use entente_lexicon::{Did, Timestamp};
 use entente_trust::message::SignedPrekey;
 use worker::Response;
 
@@ -58,7 +58,7 @@ impl Driver {
         };
         Ok(Response::from_json(&PrekeyReply {
             prekey,
-            needs_origin: peer.policy.level == TrustLevel::Verified,
+            needs_origin: self.needs_origin(),
         })?)
     }
 }

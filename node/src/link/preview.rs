@@ -11,7 +11,7 @@ use entente_trust::policy::{
 
 use crate::error::ApiError;
 use crate::link::driver::{Driver, not_peered};
-use crate::link::policy::policy_of;
+use crate::link::policy::lists;
 use crate::shapes::TryPolicy;
 
 /// Examples of each sort of change that are shown.
@@ -36,7 +36,7 @@ impl Driver {
             ban: before.ban,
             approval: before.approval,
             standing: before.standing,
-            ..policy_of(&wish.policy, None, self.config()?)?
+            ..lists(&wish.policy, self.config()?)?
         };
         let trial = Trial { before, after };
         let mut known: BTreeSet<Did> = self.store.known_agents()?.into_iter().collect();

@@ -165,6 +165,7 @@ impl LinkStore {
                 epoch: self.number("in_epoch")?,
                 seq: self.number("in_seq")?,
             },
+            attested: Some(Timestamp(self.number("attested")?)).filter(|until| until.0 > 0),
             dial_own: self.number("dial_own")?,
             dial_peer: self.number("dial_peer")?,
             rejects: rejects.iter().map(reject).collect::<Result<_, _>>()?,
@@ -203,6 +204,11 @@ impl LinkStore {
             Change::RejectsConfirmed { upto } => self
                 .db
                 .exec("DELETE FROM rejects WHERE seq <= ?", params![*upto]),
+            Change::Attested { bytes, until } => {
+                self.set_meta("attestation", &HEXLOWER.encode(bytes))?;
+                let until = until.map_or(0, |until| until.0);
+                self.set_meta("attested", &until.to_string())
+            }
             Change::DialOwn(number) => self.set_meta("dial_own", &number.to_string()),
             Change::DialPeer(number) => self.set_meta("dial_peer", &number.to_string()),
             Change::OutEpoch { epoch } => self.set_meta("out_epoch", &epoch.to_string()),

@@ -91,9 +91,23 @@ const MEANINGS: &[(&[&str], &str, &str)] = &[
         "Raise the level here, or ask the peer's admin to",
     ),
     (
-        &[CloseCode::VerifiedUnavailable.as_str()],
-        "one side demands verified and that is not satisfied",
-        "Approve each other's fingerprints",
+        &[CloseCode::ApprovalNeeded.as_str()],
+        "an admin here has not approved it, or no longer",
+        "Compare its fingerprint, then approve the peer",
+    ),
+    (
+        &[
+            "APPROVAL_AWAITED",
+            CloseCode::AttestationMissing.as_str(),
+            "ATTESTATION_EXPIRED",
+        ],
+        "its admin has not approved this network, or no longer",
+        "Ask its admin to compare this network's fingerprint and approve it",
+    ),
+    (
+        &[CloseCode::Banned.as_str()],
+        "one side has banned the other",
+        "Lift the ban here, or ask the peer's admin to",
     ),
     (
         &[
@@ -191,6 +205,9 @@ pub(super) fn why(facts: &Facts<'_>, now: Timestamp) -> String {
         ),
         LinkState::Idle => format!("The link sleeps and {waiting}; it wakes when there is work."),
         LinkState::Connecting => format!("The link is being opened to {host}; {waiting}{retry}."),
+        LinkState::Waiting => {
+            format!("The link to {host} waits for an approval: {reason}; {waiting}.")
+        }
         LinkState::Refused if facts.level == TrustLevel::Private => {
             format!("The link is closed: this network holds {host} at private; {waiting}.")
         }

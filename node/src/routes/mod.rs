@@ -1,6 +1,7 @@
 //! Every route of the HTTP API, dispatched by the access table.
 
 mod agents;
+mod approval;
 mod bans;
 pub(crate) mod body;
 mod call;
@@ -112,6 +113,8 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::TestPeer => peer_detail::test(&call).await,
         Route::ChangePeer => peers::change(call).await,
         Route::RemovePeer => peers::remove(&call).await,
+        Route::ApprovePeer => approval::approve(call).await,
+        Route::DisapprovePeer => approval::withdraw(&call).await,
         Route::PreviewPeer => policy::preview(call).await,
         Route::ListRequests => requests::list(&call).await,
         Route::AcceptRequest => requests::accept(call).await,

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use entente_lexicon::api::{
     AddPeer, BanView, ChangePeer, LinkState, NewEvent, PeerList, PeerTrust, PeerView, PublicPeers,
 };
-use entente_lexicon::{Did, Timestamp, TrustLevel};
-use entente_trust::policy::{allows_link, needs_attestations};
+use entente_lexicon::{Did, Timestamp};
+use entente_trust::policy::allows_link;
 use entente_well_known::guard::{Target, check_peer_url};
 use futures::stream::{self, StreamExt};
 use worker::Response;
@@ -147,7 +147,7 @@ pub(super) async fn admit(call: &Call, ready: &Ready, wish: &Wish) -> Result<Pee
 }
 
 /// Tells a peer's link what the directory now says, and the viewers that it changed.
-async fn sync(call: &Call, did: &Did, kind: &str) -> Result<PeerRow, ApiError> {
+pub(super) async fn sync(call: &Call, did: &Did, kind: &str) -> Result<PeerRow, ApiError> {
     let directory = call.directory()?;
     let peer = directory.peer(did).await?.ok_or_else(unknown_peer)?;
     lifecycle::sync_peer(&call.env, &directory, &peer, &call.id).await?;
@@ -272,6 +272,7 @@ async fn shown(call: &Call, row: &PeerRow, ban: Option<BanRow>) -> PeerView {
             allow_inbound: policy.allow_inbound,
             allow_outbound: policy.allow_outbound,
             ban,
+            ..PeerTrust::default()
         },
     };
     match asked {
@@ -281,7 +282,10 @@ async fn shown(call: &Call, row: &PeerRow, ban: Option<BanRow>) -> PeerView {
             fingerprint: listed.fingerprint,
             trust_level: listed.trust_level,
             allow_agents: listed.allow_agents,
-            trust: listed.trust,
+            trust: PeerTrust {
+                approval: status.trust.approval.clone(),
+                ..listed.trust
+            },
             ..status
         },
         Err(error) => PeerView {
@@ -301,20 +305,6 @@ async fn report(call: &Call, kind: &str, peer: &PeerRow) {
     if let Err(error) = internal::report(&call.env, &[event]).await {
         worker::console_warn!("{kind} was not shown: {error}");
     }
-}
-
-/// Refuses a level that nothing here can honour yet.
-pub(super) fn available(level: TrustLevel) -> Result<TrustLevel, ApiError> {
-    if !needs_attestations(level) {
-        return Ok(level);
-    }
-    Err(ApiError::new(
-        422,
-        "TRUST_LEVEL_UNAVAILABLE",
-        format!(
-            "The trust level {level} cannot be honoured yet: choose open, allowlist or private."
-        ),
-    ))
 }
 
 fn texts(dids: &BTreeSet<Did>) -> Vec<String> {
@@ -366,17 +356,5 @@ mod tests {
             assert!(!same_fingerprint(other, real), "{other}");
         }
         assert!(!same_fingerprint("", ""));
-    }
-
-    #[test]
-    fn verified_waits_for_attestations() {
-        let refused = available(TrustLevel::Verified).unwrap_err();
-        assert_eq!(
-            (refused.status, &*refused.code),
-            (422, "TRUST_LEVEL_UNAVAILABLE")
-        );
-        for level in [TrustLevel::Open, TrustLevel::Allowlist, TrustLevel::Private] {
-            assert_eq!(available(level), Ok(level));
-        }
     }
 }

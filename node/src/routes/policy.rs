@@ -27,7 +27,7 @@ pub(super) fn changed(policy: PeerPolicy, change: ChangePeer) -> Result<PeerPoli
         allow_outbound,
     } = policy;
     Ok(PeerPolicy {
-        level: peers::available(change.trust_level.unwrap_or(level))?,
+        level: change.trust_level.unwrap_or(level),
         allow_agents: dids("allowAgents", change.allow_agents)?.unwrap_or(allow_agents),
         allow_collections: match change.allow_collections {
             Some(globs) => globs.map(collections).transpose()?,

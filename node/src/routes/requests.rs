@@ -1,7 +1,8 @@
 //! Networks that dialled unasked, where an admin decides about each.
 
-use entente_lexicon::api::{AcceptRequest, PeerRequest, PeerRequests};
+use entente_lexicon::api::{AcceptRequest, ApprovePeer, PeerRequest, PeerRequests};
 use entente_lexicon::{Did, Host, Timestamp};
+use entente_trust::policy::needs_attestations;
 use entente_well_known::guard::{Target, check_host};
 use entente_well_known::signature::Claim;
 use worker::Response;
@@ -12,7 +13,7 @@ use crate::internal::now;
 use crate::routes::call::{Call, Ready};
 use crate::routes::federation::prove;
 use crate::routes::peers::{self, Asked, Wish};
-use crate::routes::{body, policy, reply};
+use crate::routes::{approval, body, policy, reply};
 use crate::shapes::PeerPolicy;
 use crate::store::requests::{NewRequest, RequestRow};
 
@@ -73,7 +74,11 @@ pub(super) async fn accept(mut call: Call) -> Result<Response, ApiError> {
         fingerprint: wish.fingerprint,
     };
     call.audit("request.accept", request.did.as_str()).await?;
-    let peer = peers::admit(&call, &ready, &wish).await?;
+    let mut peer = peers::admit(&call, &ready, &wish).await?;
+    if wish.fingerprint.is_some() && needs_attestations(wish.policy.level) {
+        // The fingerprint was compared: that is an approval.
+        peer = approval::grant(&call, &peer, &ApprovePeer::default()).await?;
+    }
     reply::json(201, &peers::view(&call, &peer).await?)
 }
 

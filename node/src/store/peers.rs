@@ -7,7 +7,7 @@ use serde::Deserialize;
 use wasm_bindgen::JsValue;
 
 use crate::error::ApiError;
-use crate::shapes::{InitLink, LinkBan, PeerPolicy};
+use crate::shapes::{InitLink, LinkBan, PeerApproval, PeerPolicy};
 use crate::store::bans::BanRow;
 use crate::store::d1::{Directory, instant, optional};
 
@@ -30,12 +30,16 @@ pub struct PeerRow {
     pub allow_inbound: u8,
     /// Whether anything may go out.
     pub allow_outbound: u8,
+    /// The admin's approval of its key, as JSON.
+    pub approval: Option<String>,
     /// `active`, or `closing` while its link is being wound up.
     pub status: String,
     /// Its verified document, byte for byte.
     pub document: String,
     /// Its signing key's fingerprint.
     pub fingerprint: String,
+    /// When its document was fetched.
+    pub fetched_at: u64,
     /// When it was added.
     pub added_at: u64,
     /// When its policy last changed.
@@ -61,7 +65,7 @@ pub struct NewPeer<'a> {
 }
 
 const COLUMNS: &str = "did, host, level, allow_agents, allow_collections, allow_networks, \
-                       allow_inbound, allow_outbound, status, document, fingerprint, added_at, \
+                       allow_inbound, allow_outbound, approval, fetched_at, status, document, fingerprint, added_at, \
                        changed_at, policy_version";
 
 impl PeerRow {
@@ -86,6 +90,12 @@ impl PeerRow {
         }
     }
 
+    /// Returns the admin's approval of its key.
+    #[must_use]
+    pub fn approval(&self) -> Option<PeerApproval> {
+        serde_json::from_str(self.approval.as_ref()?).ok()
+    }
+
     /// Returns what its link must know, given the ban in force.
     #[must_use]
     pub fn init(&self, ban: Option<&BanRow>) -> InitLink {
@@ -96,7 +106,9 @@ impl PeerRow {
             ban: ban.map(|ban| LinkBan {
                 until: ban.expires_at.map(Timestamp),
             }),
+            approval: self.approval(),
             document: self.document.clone(),
+            fetched_at: Timestamp(self.fetched_at),
             policy_version: self.policy_version,
         }
     }
@@ -156,7 +168,8 @@ impl Directory {
                allow_inbound, allow_outbound)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
              ON CONFLICT (did) DO UPDATE SET host = ?2, document = ?3, document_hash = ?4,
-               fingerprint = ?5, fetched_at = ?6, changed_at = ?6, status = 'active', level = ?7,
+               approval = CASE WHEN fingerprint = ?5 THEN approval END, fingerprint = ?5,
+               fetched_at = ?6, changed_at = ?6, status = 'active', level = ?7,
                allow_agents = ?8, allow_collections = ?9, allow_networks = ?10,
                allow_inbound = ?11, allow_outbound = ?12, policy_version = policy_version + 1",
             &[
@@ -174,6 +187,43 @@ impl Directory {
         )
         .await?;
         Ok(())
+    }
+
+    /// Writes an approval down, if the peer still shows the fingerprint that it is for. Returns
+    /// `false` if not.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn approve_peer(
+        &self,
+        did: &Did,
+        approval: &PeerApproval,
+        now: Timestamp,
+    ) -> Result<bool, ApiError> {
+        let changes = self
+            .run(
+                "UPDATE peers SET approval = ?2, changed_at = ?3,
+                   policy_version = policy_version + 1
+                 WHERE did = ?1 AND status = 'active' AND fingerprint = ?4",
+                &[
+                    did.as_str().into(),
+                    serde_json::to_string(approval)?.into(),
+                    instant(now),
+                    approval.fingerprint.as_str().into(),
+                ],
+            )
+            .await?;
+        Ok(changes == 1)
+    }
+
+    /// Takes an approval back. Returns `false` if the peer is unknown.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn withdraw_approval(&self, did: &Did, now: Timestamp) -> Result<bool, ApiError> {
+        let sql = "UPDATE peers SET approval = NULL, changed_at = ?2,
+                     policy_version = policy_version + 1 WHERE did = ?1 AND status = 'active'";
+        Ok(self.run(sql, &[did.as_str().into(), instant(now)]).await? == 1)
     }
 
     /// Makes a peer's link hear of its policy again, because something beside the row changed.

@@ -119,6 +119,9 @@ pub struct PeerTrust {
     /// The ban in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ban: Option<BanView>,
+    /// Who has approved whom.
+    #[serde(default)]
+    pub approval: ApprovalView,
 }
 
 impl Default for PeerTrust {
@@ -129,8 +132,39 @@ impl Default for PeerTrust {
             allow_inbound: true,
             allow_outbound: true,
             ban: None,
+            approval: ApprovalView::default(),
         }
     }
+}
+
+/// Who has approved whom, which `verified` asks of both sides.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalView {
+    /// The fingerprint that our admin approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Until when our approval holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ours_until: Option<Timestamp>,
+    /// Until when the peer's attestation about us holds, as it last showed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub theirs_until: Option<Timestamp>,
+    /// What is lacking for `verified` now: a stable code, absent if nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lacks: Option<String>,
+}
+
+/// `POST /admin/federation/peers/:did/approve`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApprovePeer {
+    /// The fingerprint that was compared; without it the one shown is approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Until when, at most a year ahead; 90 days unless told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A network that dialled unasked and waits for an admin.
