@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: what the compiler does not check about the shape of the code.
 
 mod arrows;
+mod planted;
 mod size;
 mod spec;
 
@@ -41,6 +42,7 @@ fn faults(repo: &Repo) -> Result<Vec<String>> {
     let packages = arrows::packages(&metadata)?;
     let mut faults = arrows::compare(&arrows::table(&document)?, &packages);
     faults.extend(arrows::reserved(&packages));
+    faults.extend(planted::check(&metadata)?);
     faults.extend(size::check(repo)?);
     faults.extend(spec::check(repo)?);
     Ok(faults)
