@@ -105,11 +105,6 @@ const MEANINGS: &[(&[&str], &str, &str)] = &[
         "Ask its admin to compare this network's fingerprint and approve it",
     ),
     (
-        &[CloseCode::Banned.as_str()],
-        "one side has banned the other",
-        "Lift the ban here, or ask the peer's admin to",
-    ),
-    (
         &[
             CloseCode::UnknownKey.as_str(),
             CloseCode::StaleDocument.as_str(),
