@@ -17,6 +17,10 @@ impl Code {
     pub const TOO_LARGE: Self = Self(Cow::Borrowed("TOO_LARGE"));
     /// The link was shut down for good.
     pub const LINK_CLOSED: Self = Self(Cow::Borrowed("LINK_CLOSED"));
+    /// The message was not delivered in the time its sender gave it.
+    pub const EXPIRED: Self = Self(Cow::Borrowed("EXPIRED"));
+    /// The message was sent, and the peer has not said what became of it.
+    pub const UNCONFIRMED: Self = Self(Cow::Borrowed("UNCONFIRMED"));
     /// What a text that is no code becomes.
     pub const UNKNOWN: Self = Self(Cow::Borrowed("UNKNOWN"));
 

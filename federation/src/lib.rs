@@ -19,9 +19,12 @@ pub mod link;
 
 pub use close::{CloseCode, Retry};
 pub use code::Code;
+pub use frame::status::{Amount, Amounts, Status};
+pub use frame::stream::{Stream, Streams};
 pub use handshake::Claimed;
 pub use handshake::fault::Misbehaved;
 pub use link::{
-    Change, Config, DeliveryVerdict, Event, Evidence, Input, Item, Limits, Link, Outputs, Own,
-    Peer, PeerDocument, Reject, Request, Restored, RestoredIn, RestoredOut, SocketId, View,
+    Bounce, Change, Config, DeliveryVerdict, Event, Evidence, Input, Item, Limits, Link, Outputs,
+    Own, Peer, PeerDocument, Reject, Request, Restored, RestoredIn, RestoredOut, SocketId, View,
+    Waiting,
 };

@@ -354,6 +354,7 @@ impl Mail {
             at,
             by,
             code: None,
+            proof: None,
         };
         let message = MessageStatus {
             id: id.clone(),

@@ -15,6 +15,7 @@ pub mod guard;
 pub mod internal;
 pub mod lifecycle;
 pub mod link;
+mod proof;
 pub mod relay;
 mod reporter;
 pub mod routes;

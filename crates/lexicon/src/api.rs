@@ -153,6 +153,31 @@ pub struct ReceiptView {
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// Who says so can be held to it: only in `GET /agents/:name/messages/:id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<ProofView>,
+}
+
+/// A signature under a receipt, with all that it takes to check it; byte strings are base64url.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProofView {
+    /// `receipt`, `bounce`, `handshake` or `read`.
+    pub kind: String,
+    /// The key: of the network that `by` names, or for `read` of the agent.
+    pub kid: String,
+    /// The exact bytes signed.
+    pub statement: String,
+    /// Ed25519.
+    pub signature: String,
+    /// Under a receipt: the ids, 16 bytes each, whose SHA-256 the statement holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids: Option<String>,
+    /// Under a handshake: the transcript's hash before the frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prior: Option<String>,
+    /// Under a handshake: the frame's body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
 }
 
 /// `GET /agents/:name/messages/:id`, and one row of `GET /agents/:name/messages`.
@@ -346,6 +371,64 @@ pub struct PeerView {
     /// What else the admin holds about it.
     #[serde(flatten)]
     pub trust: PeerTrust,
+    /// How much it may have in flight towards us, and what our outbox towards it holds at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LinkAmounts>,
+    /// How much of that is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<LinkAmounts>,
+    /// How it sees us, as it said last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_view: Option<PeerOutlook>,
+}
+
+/// Items and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkAmount {
+    /// How many.
+    pub items: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// An amount for each stream in flight, and for the outbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkAmounts {
+    /// Messages in flight.
+    pub messages: LinkAmount,
+    /// Public events in flight.
+    pub events: LinkAmount,
+    /// Control records in flight.
+    pub controls: LinkAmount,
+    /// Messages waiting.
+    pub outbox: LinkAmount,
+}
+
+/// How a peer sees the link to us, from its last STATUS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerOutlook {
+    /// When it said so, by our clock.
+    pub at: Timestamp,
+    /// The level it holds us at.
+    pub trust_level: TrustLevel,
+    /// Messages it holds for us.
+    pub queued: u64,
+    /// Public events it holds for us.
+    pub queued_events: u64,
+    /// The age of the oldest message in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_age_ms: Option<u64>,
+    /// The last round trip it measured, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_ms: Option<u64>,
+    /// What went wrong before the session in which it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// How much we may have in flight towards it, and what its outbox towards us holds at most.
+    pub limits: LinkAmounts,
+    /// How much of that is taken.
+    pub usage: LinkAmounts,
 }
 
 /// `GET /admin/federation/peers`.

@@ -24,7 +24,8 @@ pub enum Content {
     },
 }
 
-/// How far a message came. Each status is final except `resolving` and `accepted`.
+/// How far a message came. `resolving`, `accepted` and `unconfirmed` are passed through; `delivered`
+/// may be followed by `read`; all others are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReceiptStatus {
@@ -34,6 +35,12 @@ pub enum ReceiptStatus {
     Accepted,
     /// The recipient's agent has it.
     Delivered,
+    /// The recipient's agent says that it was read.
+    Read,
+    /// It was not delivered in the time its sender gave it.
+    Expired,
+    /// It was sent, has expired, and the other network cannot be reached to say whether it arrived.
+    Unconfirmed,
     /// It will never be delivered; the receipt's code says why.
     Refused,
 }
@@ -52,8 +59,40 @@ impl ReceiptStatus {
             Self::Resolving => "resolving",
             Self::Accepted => "accepted",
             Self::Delivered => "delivered",
+            Self::Read => "read",
+            Self::Expired => "expired",
+            Self::Unconfirmed => "unconfirmed",
             Self::Refused => "refused",
         }
+    }
+
+    /// Returns the first step of a message that has come so far: `resolving` or `accepted`.
+    #[must_use]
+    pub const fn when_accepted(self) -> Self {
+        match self {
+            Self::Resolving => Self::Resolving,
+            Self::Accepted
+            | Self::Delivered
+            | Self::Read
+            | Self::Expired
+            | Self::Unconfirmed
+            | Self::Refused => Self::Accepted,
+        }
+    }
+
+    /// Reads a name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [
+            Self::Resolving,
+            Self::Accepted,
+            Self::Delivered,
+            Self::Read,
+            Self::Expired,
+            Self::Unconfirmed,
+            Self::Refused,
+        ];
+        all.into_iter().find(|status| status.as_str() == text)
     }
 }
 

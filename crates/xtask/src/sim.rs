@@ -108,6 +108,9 @@ fn line(seed: u64, summary: &Summary, seconds: f64) -> String {
         accepted,
         refused,
         committed,
+        expired,
+        received,
+        gaps,
         duplicates,
         sessions,
         faults,
@@ -121,9 +124,9 @@ fn line(seed: u64, summary: &Summary, seconds: f64) -> String {
     format!(
         "seed {seed}: {links} links, {events} events, {faults} faults, {crashes} crashes, \
          {sessions} session ends; messages: {accepted} accepted, {refused} refused at once, \
-         {committed} committed, {duplicates} offered again, {withdrawn_but_held} withdrawn and {rejected_but_held} \
+         {committed} committed, {expired} expired, {duplicates} offered again, {withdrawn_but_held} withdrawn and {rejected_but_held} \
          refused though held; \
-         {accusations} timeouts and stale dials; healed in {healing_ms} ms; {seconds:.1} s\n  \
+         events and records: {received} arrived, {gaps} gaps; {accusations} timeouts and stale dials; healed in {healing_ms} ms; {seconds:.1} s\n  \
          trace {trace}"
     )
 }

@@ -19,6 +19,7 @@ pub(crate) enum Taken {
     New,
     Held,
     Refused,
+    Expired,
 }
 
 impl Agent {
@@ -30,10 +31,12 @@ impl Agent {
         }
     }
 
-    /// Takes a message: once, or never, and always with the same answer.
-    pub(crate) fn take(&mut self, message: u64) -> Taken {
+    /// Takes a message: once, or never, and always with the same answer unless it is late.
+    pub(crate) fn take(&mut self, message: u64, is_late: bool) -> Taken {
         if message % 23 == 7 {
             Taken::Refused
+        } else if is_late && !self.held.contains(&message) {
+            Taken::Expired
         } else if self.held.insert(message) {
             Taken::New
         } else {
@@ -47,6 +50,7 @@ impl Taken {
         match self {
             Self::New | Self::Held => DeliveryVerdict::Delivered,
             Self::Refused => DeliveryVerdict::Refused(Code::from_static("MAILBOX_FULL")),
+            Self::Expired => DeliveryVerdict::Refused(Code::EXPIRED),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use entente_federation::{DeliveryVerdict, Input, Item};
+use entente_lexicon::Timestamp;
 
 use crate::agent::Taken;
 use crate::fact::{Fact, number};
@@ -78,7 +79,8 @@ impl World {
         {
             return self.again(call);
         }
-        let take = |(seq, item): &(u64, Item)| (*seq, self.take(call.agent, item));
+        let at = self.local(call.end);
+        let take = |(seq, item): &(u64, Item)| (*seq, item.id, self.take(call.agent, item, at));
         let verdicts = call.items.iter().map(take).collect();
         if self.faulty && self.rng.once_in(CALL_FAILS_ONCE_IN) {
             return self.again(call);
@@ -101,9 +103,11 @@ impl World {
         }
     }
 
-    fn take(&mut self, agent: usize, item: &Item) -> DeliveryVerdict {
+    fn take(&mut self, agent: usize, item: &Item, at: Timestamp) -> DeliveryVerdict {
         let message = number(&item.id);
-        let taken = self.agents[agent].take(message);
+        let expires = self.expiries.get(&message);
+        let is_late = expires.is_some_and(|expires| *expires <= at);
+        let taken = self.agents[agent].take(message, is_late);
         let skips = self.settings.plant == Some(Plant::SkipDedup) && !self.planted;
         self.summary.duplicates += u64::from(taken == Taken::Held);
         self.planted |= skips && taken == Taken::Held;
@@ -124,7 +128,7 @@ impl World {
         end: usize,
         life: u64,
         agent: usize,
-        (epoch, verdicts): (u64, Vec<(u64, DeliveryVerdict)>),
+        (epoch, verdicts): (u64, Vec<(u64, [u8; 16], DeliveryVerdict)>),
     ) {
         if self.ends[end].life != life {
             return;

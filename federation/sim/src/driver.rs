@@ -1,6 +1,8 @@
 //! Drives one link like its Durable Object does, and lets its machine die between any two outputs.
 
-use entente_federation::{Change, Config, Event, Input, Item, Link, Outputs, Request};
+use entente_federation::{
+    Change, Config, Event, Input, Item, Link, Outputs, Request, Stream, Streams,
+};
 
 use crate::fact::{Fact, Rest, number};
 use crate::queue::Job;
@@ -45,6 +47,9 @@ impl World {
             limits: self.ends[end].limits,
         };
         let key = self.networks[network].key.clone();
+        // What an earlier life stored of events and control records is passed on by now.
+        self.ends[end].store.pass_on(Stream::Evt);
+        self.ends[end].store.pass_on(Stream::Ctl);
         let restored = self.ends[end].store.restored();
         self.ends[end].link = Some(Link::new(config, key, restored, self.rng.bytes32()));
         self.input(end, Input::Timeout);
@@ -90,8 +95,8 @@ impl World {
     /// Gives a link one input and does what it says, in order.
     pub(crate) fn input(&mut self, end: usize, input: Input<'_>) {
         let enqueued = match &input {
-            Input::Enqueue { items } => items.clone(),
-            _ => Vec::new(),
+            Input::Enqueue { stream, items } => (*stream, items.clone()),
+            _ => (Stream::Msg, Vec::new()),
         };
         let now = self.local(end);
         let Some(link) = self.ends[end].link.as_mut() else {
@@ -101,7 +106,7 @@ impl World {
         self.perform(end, &enqueued, outputs);
     }
 
-    fn perform(&mut self, end: usize, enqueued: &[Item], outputs: Outputs) {
+    fn perform(&mut self, end: usize, enqueued: &(Stream, Vec<Item>), outputs: Outputs) {
         let parts = outputs.transmits.len() + outputs.closes.len() + outputs.requests.len();
         self.trace.numbers(&[
             101,
@@ -144,8 +149,9 @@ impl World {
         }
     }
 
-    fn store(&mut self, end: usize, enqueued: &[Item], changes: Vec<Change>) {
+    fn store(&mut self, end: usize, enqueued: &(Stream, Vec<Item>), changes: Vec<Change>) {
         let mut fates = Vec::new();
+        let now = self.local(end);
         for change in changes {
             if self.drops(&change) {
                 continue;
@@ -154,7 +160,9 @@ impl World {
                 let message = number(&reject.id);
                 self.see(&Fact::Rejected { message });
             }
-            if let Err(why) = self.ends[end].store.apply(change, enqueued, &mut fates) {
+            self.see_stored(end, &change);
+            let store = &mut self.ends[end].store;
+            if let Err(why) = store.apply(now, change, &enqueued.1, &mut fates) {
                 let detail = format!("end {end}: {why}");
                 self.violation
                     .get_or_insert(("changes fit the store", detail));
@@ -162,6 +170,34 @@ impl World {
         }
         for fate in fates {
             self.fate(end, enqueued, &fate);
+        }
+    }
+
+    fn see_stored(&mut self, end: usize, change: &Change) {
+        let filters = self.ends[end].policy != crate::world::open();
+        let failed = self.checks.see(&Fact::Stored {
+            end,
+            change,
+            filters,
+        });
+        if let Some(failed) = failed {
+            self.violation.get_or_insert(failed);
+        }
+        self.summary.gaps += u64::from(matches!(change, Change::Gap { .. }));
+        if let Change::Received { stream, .. } = change {
+            self.summary.received += 1;
+            let (life, stream) = (self.ends[end].life, *stream);
+            let pause = self.rng.between(1, 300);
+            self.queue
+                .push(self.now + pause, Job::Taken { end, life, stream });
+        }
+    }
+
+    /// The driver has passed on one item of events or control records.
+    pub(crate) fn taken(&mut self, end: usize, life: u64, stream: Stream) {
+        if self.ends[end].life == life && self.ends[end].link.is_some() {
+            self.ends[end].store.pass_on_one(stream);
+            self.input(end, Input::Taken { stream, count: 1 });
         }
     }
 
@@ -173,17 +209,32 @@ impl World {
         drops
     }
 
-    fn fate(&mut self, end: usize, enqueued: &[Item], fate: &Fate) {
+    fn fate(&mut self, end: usize, (stream, enqueued): &(Stream, Vec<Item>), fate: &Fate) {
+        let is_message = *stream == Stream::Msg;
         let failed = match fate {
-            Fate::Accepted(index) => {
+            Fate::Accepted(index) if is_message => {
                 self.summary.accepted += 1;
                 let (item, policy) = (&enqueued[*index], &self.ends[end].policy);
                 self.checks.see(&Fact::Accepted { item, policy })
             }
-            Fate::Refused(index) => {
+            Fate::Refused(index) if is_message => {
                 self.summary.refused += 1;
                 let message = number(&enqueued[*index].id);
                 self.checks.see(&Fact::Refused { message })
+            }
+            Fate::Accepted(index) => {
+                let (stream, item) = (*stream, &enqueued[*index]);
+                self.checks.see(&Fact::Offered { end, stream, item })
+            }
+            Fate::Refused(_) => None,
+            Fate::Expired(id) => {
+                self.summary.expired += 1;
+                let message = number(id);
+                self.checks.see(&Fact::Expired { message })
+            }
+            Fate::Unconfirmed(id, is_final) => {
+                let (message, is_final) = (number(id), *is_final);
+                self.checks.see(&Fact::Unconfirmed { message, is_final })
             }
             Fate::Withdrawn(id) => self.checks.see(&Fact::Withdrawn {
                 message: number(id),
@@ -221,17 +272,19 @@ impl World {
 
     pub(crate) fn rest(&self, end: usize) -> Rest {
         let it = &self.ends[end];
-        let queued = it
-            .link
-            .as_ref()
-            .map(|link| link.view(self.local(end)).queued);
+        let view = it.link.as_ref().map(|link| link.view(self.local(end)));
+        let rows = Streams::each(|stream| it.store.rows(stream));
         Rest {
             end,
             level: it.policy.level,
             limits: it.limits,
-            queued: queued.unwrap_or(it.store.rows()),
-            rows: it.store.rows(),
-            bytes: it.store.bytes(),
+            queued: view.map_or(rows, |view| Streams {
+                msg: view.queued,
+                evt: view.queued_events,
+                ctl: view.queued_controls,
+            }),
+            rows,
+            bytes: Streams::each(|stream| it.store.bytes(stream)),
             rejects: it.store.rejects(),
             has_alarm: it.wake.is_some(),
         }
@@ -258,12 +311,14 @@ impl World {
                 self.queue.push(self.now + 50, Job::Document { end, life });
             }
             Request::Load {
+                stream,
                 from_seq,
                 max_items,
                 max_bytes,
             } => {
-                let items = self.ends[end].store.load(from_seq, max_items, max_bytes);
-                self.input(end, Input::Loaded { items });
+                let store = &self.ends[end].store;
+                let items = store.load(stream, from_seq, max_items, max_bytes);
+                self.input(end, Input::Loaded { stream, items });
             }
             Request::Deliver { epoch, items } => self.deliver(end, epoch, items),
         }

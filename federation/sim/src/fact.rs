@@ -1,6 +1,6 @@
 //! What the checkers see.
 
-use entente_federation::{Event, Item, Limits};
+use entente_federation::{Change, Event, Item, Limits, Stream, Streams};
 use entente_lexicon::TrustLevel;
 use entente_trust::policy::Policy;
 
@@ -13,6 +13,22 @@ pub(crate) enum Fact<'a> {
     Refused { message: u64 },
     /// A sender was told that its stored message may no longer cross.
     Withdrawn { message: u64 },
+    /// A sender was told that its message was never sent and has expired.
+    Expired { message: u64 },
+    /// A sender was told that nobody knows what became of its message, yet or for good.
+    Unconfirmed { message: u64, is_final: bool },
+    /// A link took an event or a control record for its peer.
+    Offered {
+        end: usize,
+        stream: Stream,
+        item: &'a Item,
+    },
+    /// A driver is about to store this; `filters` if the end's policy lets not everything in.
+    Stored {
+        end: usize,
+        change: &'a Change,
+        filters: bool,
+    },
     /// A sender was told what the peer made of its message.
     Settled { message: u64, refused: bool },
     /// A receiving link stored its refusal of a message.
@@ -58,10 +74,10 @@ pub(crate) struct Rest {
     pub(crate) level: TrustLevel,
     pub(crate) limits: Limits,
     /// What the link counts as not acknowledged.
-    pub(crate) queued: u64,
+    pub(crate) queued: Streams<u64>,
     /// What its store holds.
-    pub(crate) rows: u64,
-    pub(crate) bytes: u64,
+    pub(crate) rows: Streams<u64>,
+    pub(crate) bytes: Streams<u64>,
     pub(crate) rejects: usize,
     pub(crate) has_alarm: bool,
 }

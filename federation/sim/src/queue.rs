@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use entente_federation::{DeliveryVerdict, Item};
+use entente_federation::{DeliveryVerdict, Item, Stream};
 
 /// A thing that will happen. `life` names a machine's memory: what was meant for an earlier one is
 /// dropped.
@@ -27,7 +27,13 @@ pub(crate) enum Job {
         life: u64,
         agent: usize,
         epoch: u64,
-        verdicts: Vec<(u64, DeliveryVerdict)>,
+        verdicts: Vec<(u64, [u8; 16], DeliveryVerdict)>,
+    },
+    /// The driver has passed on one item of events or control records.
+    Taken {
+        end: usize,
+        life: u64,
+        stream: Stream,
     },
     /// A network's agents send something.
     Send { network: usize },
@@ -60,6 +66,7 @@ impl Job {
             Self::Answer { end, agent, .. } => [7, *end as u64, *agent as u64],
             Self::Send { network } => [8, *network as u64, 0],
             Self::Fault => [9, 0, 0],
+            Self::Taken { end, stream, .. } => [11, *end as u64, stream.number().into()],
             Self::Reopen { end, change } => [10, *end as u64, *change],
         }
     }

@@ -42,6 +42,12 @@ pub struct Summary {
     pub links: usize,
     /// Messages accepted by a link.
     pub accepted: u64,
+    /// Messages that expired before they were ever sent.
+    pub expired: u64,
+    /// Events and control records that arrived.
+    pub received: u64,
+    /// Gaps among events, each told to its receiver.
+    pub gaps: u64,
     /// Messages refused at once.
     pub refused: u64,
     /// Messages that an agent committed.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use entente_federation::{Input, Item, Limits, Link, Own, Peer, PeerDocument};
+use entente_federation::{Input, Item, Limits, Link, Own, Peer, PeerDocument, Stream};
 use entente_lexicon::{Did, Host, Timestamp, TrustLevel};
 use entente_trust::crypto::sign::SigningKey;
 use entente_trust::policy::Policy;
@@ -75,6 +75,8 @@ pub(crate) struct World {
     pub(crate) sockets: BTreeMap<u64, Socket>,
     pub(crate) next_socket: u64,
     pub(crate) next_message: u64,
+    /// When messages expire, by their sender's clock.
+    pub(crate) expiries: BTreeMap<u64, Timestamp>,
     pub(crate) faulty: bool,
     pub(crate) planted: bool,
     pub(crate) checks: Checks,
@@ -112,6 +114,7 @@ impl World {
             sockets: BTreeMap::new(),
             next_socket: 0,
             next_message: 0,
+            expiries: BTreeMap::new(),
             faulty: true,
             planted: false,
             checks: Checks::default(),
@@ -189,7 +192,8 @@ impl World {
     }
 
     fn is_settled(&self) -> bool {
-        self.ends.iter().all(|end| end.store.rows() == 0)
+        let is_empty = |end: &End| Stream::ALL.iter().all(|s| end.store.rows(*s) == 0);
+        self.ends.iter().all(is_empty)
     }
 
     fn result(&mut self) -> Result<(), Box<Failure>> {
@@ -239,6 +243,7 @@ impl World {
                 verdicts,
             } => self.answer(end, life, agent, (epoch, verdicts)),
             Job::Send { network } => self.send(network),
+            Job::Taken { end, life, stream } => self.taken(end, life, stream),
             Job::Fault => self.fault(),
             Job::Reopen { end, change } => self.reopen(end, change),
         }
@@ -262,7 +267,35 @@ impl World {
             self.rng.between(1, 6)
         };
         let items = (0..burst).map(|_| self.message(end)).collect();
-        self.input(end, Input::Enqueue { items });
+        let stream = Stream::Msg;
+        self.input(end, Input::Enqueue { stream, items });
+        self.send_others(network);
+    }
+
+    /// Now and then the network announces something to all its peers, or says something about a
+    /// message to one of them.
+    fn send_others(&mut self, network: usize) {
+        if self.rng.once_in(16) {
+            let burst = if self.rng.once_in(10) { 40 } else { 1 };
+            for end in self.networks[network].ends.clone() {
+                self.offer(end, Stream::Evt, burst);
+            }
+        }
+        if self.rng.once_in(2) {
+            let ends = &self.networks[network].ends;
+            let end = ends[self.rng.index(ends.len())];
+            let burst = self.rng.between(1, 5);
+            self.offer(end, Stream::Ctl, burst);
+        }
+    }
+
+    fn offer(&mut self, end: usize, stream: Stream, burst: u64) {
+        let make = |_| Item {
+            expires: None,
+            ..self.message(end)
+        };
+        let items = (0..burst).map(make).collect();
+        self.input(end, Input::Enqueue { stream, items });
     }
 
     fn message(&mut self, end: usize) -> Item {
@@ -272,11 +305,20 @@ impl World {
         let from = self.ends[end].network * AGENTS + self.rng.index(AGENTS);
         let to = self.ends[end ^ 1].network * AGENTS + self.rng.index(AGENTS);
         let length = 50 + self.rng.index(400);
+        let expires = if self.rng.once_in(4) {
+            let soon = self.rng.between(100, 60_000);
+            Some(self.local(end).after(soon))
+        } else {
+            None
+        };
+        self.expiries
+            .extend(expires.map(|expires| (self.next_message, expires)));
         Item {
             id,
             from: self.agents[from].did.clone(),
             to: self.agents[to].did.clone(),
             bytes: vec![id[7]; length].into(),
+            expires,
         }
     }
 
@@ -339,6 +381,14 @@ fn end(network: usize, rng: &mut Rng) -> End {
             window_bytes: 8 * 1024,
             outbox_items: 64,
             outbox_bytes: 16 * 1024,
+            event_window_items: 8,
+            event_window_bytes: 4 * 1024,
+            event_outbox_items: 32,
+            event_outbox_bytes: 16 * 1024,
+            control_window_items: 8,
+            control_window_bytes: 4 * 1024,
+            control_outbox_items: 32,
+            control_outbox_bytes: 16 * 1024,
             ..limits
         };
     }

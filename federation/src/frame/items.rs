@@ -1,13 +1,14 @@
-//! The body of a MSG frame: many messages, contiguous from the header's seq.
+//! The body of a MSG frame, in any stream: many items, contiguous from the header's seq.
 //!
 //! ```text
-//! floor u64          the last acknowledgement the sender has stored
+//! floor u64          nothing up to here will be offered (again): it was acknowledged or dropped
 //! dids u16, each 32  the agents named below, as the hash in their DID
 //! items u16, each    id 16 ‖ from u16 ‖ to u16 ‖ length u32 ‖ envelope
 //! ```
 //!
 //! `from` and `to` are places in the list of DIDs. A withdrawn message keeps its seq and nothing
-//! else: id all zeros, `from` and `to` 0xffff, length 0.
+//! else: id all zeros, `from` and `to` 0xffff, length 0. A floor beyond what the receiver has says
+//! that everything between is missing for good: a gap.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -169,6 +170,7 @@ fn read_item(reader: &mut Reader<'_>, dids: &[Did]) -> Option<WireItem> {
         from,
         to,
         bytes: Arc::from(envelope),
+        expires: None,
     }))
 }
 
@@ -203,6 +205,7 @@ mod tests {
                     from: Did::from_scid(&[from; 32]),
                     to: Did::from_scid(&[to; 32]),
                     bytes: bytes.into(),
+                    expires: None,
                 })
             });
         prop_oneof![9 => message, 1 => Just(WireItem::Withdrawn)]

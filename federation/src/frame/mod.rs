@@ -2,8 +2,8 @@
 //!
 //! [`opening`] holds the four frames of the handshake (DAG-CBOR), [`session`] the header and tag
 //! of everything after it, [`items`] the body of a MSG and [`receipt`] the body of an ACK, which
-//! is at once a signed receipt batch. Session frames are a fixed binary layout, all numbers
-//! big-endian: they are the hot path. A decoder never panics and never allocates more than its
+//! is at once a signed receipt batch, [`status`] that of a STATUS and [`stream`] the streams they
+//! belong to. Session frames are a fixed binary layout, all numbers big-endian: they are the hot path. A decoder never panics and never allocates more than its
 //! input's length times a small constant.
 
 pub mod items;
@@ -11,6 +11,8 @@ pub mod opening;
 mod reader;
 pub mod receipt;
 pub mod session;
+pub mod status;
+pub mod stream;
 
 pub(crate) use reader::Reader;
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteArray, ByteBuf, Bytes};
 
 use super::MAX_NUMBER;
+use super::stream::Stream;
 use crate::code::Code;
 use crate::handshake::fault::Misbehaved;
 use crate::link::Reject;
@@ -19,8 +20,6 @@ pub const MAX_OPENING_FRAME: usize = 8192;
 pub const VERSION: u64 = 1;
 /// The only suite: X-Wing, by its HPKE number.
 pub const SUITE_X_WING: u64 = 0x647a;
-/// The stream of messages.
-pub const STREAM_MSG: u64 = 1;
 /// How many rejects READY repeats at most; its cursor stops before the next one.
 pub const MAX_REJECTS: usize = 64;
 
@@ -278,10 +277,8 @@ impl Ready {
     /// Returns the rejects of the message stream.
     #[must_use]
     pub fn message_rejects(&self) -> Vec<Reject> {
-        let ours = self
-            .rejects
-            .iter()
-            .filter(|(stream, ..)| *stream == STREAM_MSG);
+        let number = u64::from(Stream::Msg.number());
+        let ours = self.rejects.iter().filter(|(stream, ..)| *stream == number);
         ours.map(|(_, seq, id, code)| Reject {
             seq: *seq,
             id: **id,
@@ -291,11 +288,12 @@ impl Ready {
     }
 }
 
-/// Returns (epoch, seq) of the message stream; (0, 0) if it is not listed.
+/// Returns (epoch, seq) of a stream; (0, 0) if it is not listed.
 #[must_use]
-pub fn message_cursor(cursors: &[Cursor]) -> (u64, u64) {
-    let ours = cursors.iter().find(|(stream, ..)| *stream == STREAM_MSG);
-    ours.map_or((0, 0), |(_, epoch, seq)| (*epoch, *seq))
+pub fn cursor_of(cursors: &[Cursor], stream: Stream) -> (u64, u64) {
+    let number = u64::from(stream.number());
+    let listed = cursors.iter().find(|(stream, ..)| *stream == number);
+    listed.map_or((0, 0), |(_, epoch, seq)| (*epoch, *seq))
 }
 
 /// Writes a body or a frame as DAG-CBOR.

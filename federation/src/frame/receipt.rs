@@ -16,10 +16,40 @@ use entente_trust::crypto::hash::sha256;
 use super::Reader;
 use crate::code::Code;
 use crate::handshake::fault::Misbehaved;
-use crate::link::Reject;
+use crate::link::{Bounce, Reject};
 
 /// What a receipt's signed statement begins with.
 pub const LABEL: &[u8] = b"entente-receipts/1\0";
+
+/// What the statement of a bounce begins with.
+pub const BOUNCE_LABEL: &[u8] = b"entente-bounces/1\0";
+
+/// Returns the bytes that a sending relay signs when it gives messages to `peer` up, or cannot say
+/// what became of them.
+///
+/// ```text
+/// label ‖ signer's DID ‖ peer's DID ‖ at u64 ‖ count u16, each: id 16 ‖ final u8 ‖ length u8 ‖ code
+/// ```
+///
+/// `final` is 0 where something may still follow, else 1.
+#[must_use]
+pub fn bounce_statement(signer: &Did, peer: &Did, at: Timestamp, bounces: &[Bounce]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(256);
+    text.extend_from_slice(BOUNCE_LABEL);
+    text.extend_from_slice(signer.as_str().as_bytes());
+    text.extend_from_slice(peer.as_str().as_bytes());
+    text.extend_from_slice(&at.0.to_be_bytes());
+    let count = u16::try_from(bounces.len()).unwrap_or(u16::MAX);
+    text.extend_from_slice(&count.to_be_bytes());
+    for bounce in bounces {
+        let code = bounce.code.as_str().as_bytes();
+        text.extend_from_slice(&bounce.id);
+        text.push(u8::from(bounce.is_final));
+        text.push(u8::try_from(code.len()).unwrap_or(u8::MAX));
+        text.extend_from_slice(code);
+    }
+    text
+}
 
 /// A receipt batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +193,29 @@ mod tests {
         assert!(!statement.starts_with(b"entente/1 ") && statement.len() != 64);
         assert_ne!(statement, receipt().statement(&b, &a, &[0; 48]));
         assert_ne!(statement, receipt().statement(&a, &b, &[1; 48]));
+    }
+
+    #[test]
+    fn a_bounce_is_no_receipt_and_names_both_networks_and_every_message() {
+        let (a, b) = (Did::from_scid(&[1; 32]), Did::from_scid(&[2; 32]));
+        let bounce = |id, is_final| Bounce {
+            seq: 1,
+            id: [id; 16],
+            code: Code::EXPIRED,
+            is_final,
+        };
+        let make = |a, b, at, bounces: &[Bounce]| bounce_statement(a, b, Timestamp(at), bounces);
+        let one = make(&a, &b, 5, &[bounce(1, true)]);
+        assert!(one.starts_with(BOUNCE_LABEL) && !one.starts_with(LABEL));
+        for other in [
+            make(&b, &a, 5, &[bounce(1, true)]),
+            make(&a, &b, 6, &[bounce(1, true)]),
+            make(&a, &b, 5, &[bounce(2, true)]),
+            make(&a, &b, 5, &[bounce(1, false)]),
+            make(&a, &b, 5, &[bounce(1, true), bounce(2, true)]),
+        ] {
+            assert_ne!(one, other);
+        }
     }
 
     proptest! {

@@ -1,12 +1,13 @@
 //! Session frames: header, body, tag.
 //!
 //! ```text
-//! 0   1  type: 1 MSG, 2 ACK, 3 PING, 4 PONG, 5 BYE, 6 CONFIRM
+//! 0   1  type: 1 MSG, 2 ACK, 3 PING, 4 PONG, 5 BYE, 6 CONFIRM, 7 STATUS
 //! 1   8  counter: from 0, rising with every frame of a direction
-//! 9   1  stream: 1 msg; 0 where the frame belongs to none
+//! 9   1  stream: 1 msg, 2 evt, 3 ctl; 0 where the frame belongs to none
 //! 10  8  epoch
 //! 18  8  seq: MSG its first item's; ACK the last settled; CONFIRM the last acknowledgement stored
-//! 26  n  body: MSG `items`, ACK `receipt`, PING and PONG 8 bytes, BYE a close code, CONFIRM none
+//! 26  n  body: MSG `items`, ACK `receipt` in stream msg and none in the others, PING and PONG
+//!        8 bytes, BYE a close code, CONFIRM none, STATUS `status`
 //! …  16  tag: HMAC-SHA256(key of the direction, direction byte ‖ all before)[..16]
 //! ```
 
@@ -37,6 +38,8 @@ pub enum Kind {
     Bye,
     /// The sender has stored the acknowledgements, and the rejects in them, up to `seq`.
     Confirm,
+    /// What holds at the sender: limits, usage, its view of the link.
+    Status,
 }
 
 /// Everything before the body.
@@ -63,6 +66,7 @@ impl Kind {
             Self::Pong => 4,
             Self::Bye => 5,
             Self::Confirm => 6,
+            Self::Status => 7,
         }
     }
 
@@ -74,6 +78,7 @@ impl Kind {
             4 => Some(Self::Pong),
             5 => Some(Self::Bye),
             6 => Some(Self::Confirm),
+            7 => Some(Self::Status),
             _ => None,
         }
     }

@@ -12,20 +12,24 @@ use entente_trust::policy::{Direction, Policy};
 
 use super::config::{Reject, RestoredIn};
 use super::io::{Change, DeliveryVerdict, Event, Item, Outputs, Request};
-use super::outbox::{STREAM, refusal};
+use super::rules;
 use super::session::Session;
 use crate::code::Code;
 use crate::frame::MAX_NUMBER;
 use crate::frame::items::WireItem;
-use crate::frame::opening::{Cursor, MAX_REJECTS, STREAM_MSG, WireLimits};
+use crate::frame::opening::{Cursor, MAX_REJECTS};
 use crate::frame::receipt::Receipt;
 use crate::frame::session::{Header, Kind};
+use crate::frame::status::Amount;
+use crate::frame::stream::Stream;
 use crate::handshake::fault::Misbehaved;
 
 /// A batch only partly settled is acknowledged in part after this long.
 const ACK_DELAY_MS: u64 = 200;
 /// A sender that never confirms is not listened to beyond this.
 const MAX_UNCONFIRMED: usize = 2048;
+
+const STREAM: Stream = Stream::Msg;
 
 /// The receiving half.
 #[derive(Debug)]
@@ -93,6 +97,16 @@ impl Inbox {
         self.ack_at
     }
 
+    /// What of our window is taken.
+    pub(super) fn usage(&self) -> Amount {
+        self.heard
+            .as_ref()
+            .map_or(Amount::default(), |heard| Amount {
+                bytes: heard.weight,
+                items: heard.ids.len() as u64,
+            })
+    }
+
     /// States our cursor for AUTH, which repeats no rejects: it stops before the first.
     pub(super) fn stand_as_initiator(&mut self, out: &mut Outputs) -> Vec<Cursor> {
         self.store(out);
@@ -117,7 +131,7 @@ impl Inbox {
         let told = self
             .rejects
             .range(..=upto)
-            .map(|(_, r)| (STREAM_MSG, r.clone()));
+            .map(|(_, r)| (u64::from(STREAM.number()), r.clone()));
         (self.cursors(upto), told.collect(), upto)
     }
 
@@ -127,7 +141,7 @@ impl Inbox {
         header: &Header,
         floor: u64,
         items: Vec<WireItem>,
-        rules: (&Policy, &WireLimits),
+        rules: (&Policy, &Amount),
         out: &mut Outputs,
     ) -> Result<(), Misbehaved> {
         let end = header.seq.saturating_add(items.len() as u64);
@@ -138,6 +152,12 @@ impl Inbox {
             return Err(Misbehaved::StaleEpoch);
         }
         if header.epoch > self.epoch {
+            if self.epoch != 0 {
+                out.events.push(Event::PeerReset {
+                    stream: STREAM,
+                    epoch: header.epoch,
+                });
+            }
             self.reset(header.epoch, floor, out);
         }
         self.confirm(floor, out);
@@ -164,22 +184,20 @@ impl Inbox {
     pub(super) fn delivered(
         &mut self,
         epoch: u64,
-        verdicts: Vec<(u64, DeliveryVerdict)>,
+        verdicts: Vec<(u64, [u8; 16], DeliveryVerdict)>,
         out: &mut Outputs,
     ) {
         if epoch != self.epoch {
             return;
         }
-        for (seq, verdict) in verdicts {
-            let index = seq
-                .checked_sub(self.cursor)
-                .and_then(|ahead| ahead.checked_sub(1));
-            let index = index.and_then(|index| usize::try_from(index).ok());
-            let pending = index.and_then(|index| self.pending.get_mut(index));
-            let Some(pending) = pending.filter(|pending| pending.verdict.is_none()) else {
+        for (seq, id, verdict) in verdicts {
+            let pending = self
+                .place(seq)
+                .and_then(|place| self.pending.get_mut(place));
+            let waits = |pending: &&mut Pending| pending.verdict.is_none() && pending.id == id;
+            let Some(pending) = pending.filter(waits) else {
                 continue;
             };
-            let id = pending.id;
             pending.verdict = Some(verdict.clone());
             if let DeliveryVerdict::Refused(code) = verdict {
                 self.reject(seq, id, code, out);
@@ -256,7 +274,7 @@ impl Inbox {
         };
         let (own, peer) = names;
         let signature = key.sign(&[&receipt.statement(own, peer, &ids)]);
-        let place = (STREAM, self.epoch, upto);
+        let place = (STREAM.number(), self.epoch, upto);
         let mut frame = session.begin(Kind::Ack, place, receipt.body_length());
         receipt.write(&mut frame, &signature);
         self.store(out);
@@ -275,7 +293,7 @@ impl Inbox {
         if self.epoch == 0 {
             Vec::new()
         } else {
-            vec![(STREAM_MSG, self.epoch, upto)]
+            vec![(STREAM.number().into(), self.epoch, upto)]
         }
     }
 
@@ -295,6 +313,7 @@ impl Inbox {
             return;
         }
         out.events.push(Event::Gap {
+            stream: STREAM,
             from: self.cursor.saturating_add(1),
             upto: floor,
         });
@@ -312,7 +331,7 @@ impl Inbox {
         &mut self,
         first: u64,
         items: &[WireItem],
-        limits: &WireLimits,
+        limits: &Amount,
     ) -> Result<(), Misbehaved> {
         let follows = match &self.heard {
             Some(heard) => first == heard.end(),
@@ -351,6 +370,13 @@ impl Inbox {
             heard.ids.push_back((id, weight));
             heard.weight = heard.weight.saturating_add(weight.into());
         }
+        let known = self.place(seq).and_then(|place| self.pending.get(place));
+        if known.is_some_and(|pending| pending.id != id) {
+            // The peer was rolled back and gives the number again: what it stood for is not offered
+            // any more, nor what followed.
+            let place = self.place(seq).unwrap_or(usize::MAX);
+            self.pending.truncate(place);
+        }
         let next = self
             .cursor
             .saturating_add(1)
@@ -364,7 +390,7 @@ impl Inbox {
                 let known = self.rejects.get(&seq).filter(|known| known.id == id);
                 let refused = match known {
                     Some(known) => Some(known.code.clone()),
-                    None => refusal(policy, Direction::Inbound, &item.from),
+                    None => rules::refusal(STREAM, policy, Direction::Inbound, &item),
                 };
                 match refused {
                     Some(code) => {
@@ -379,6 +405,11 @@ impl Inbox {
             }
         };
         self.pending.push_back(Pending { id, verdict });
+    }
+
+    /// Where a number is among what is pending.
+    fn place(&self, seq: u64) -> Option<usize> {
+        usize::try_from(seq.checked_sub(self.cursor)?.checked_sub(1)?).ok()
     }
 
     /// Moves the cursor over everything settled without a hole, and stores it with any refusal
@@ -412,6 +443,7 @@ impl Inbox {
         if self.stored != (self.epoch, self.cursor) {
             self.stored = (self.epoch, self.cursor);
             out.changes.push(Change::Cursor {
+                stream: STREAM,
                 epoch: self.epoch,
                 seq: self.cursor,
             });
@@ -437,6 +469,7 @@ mod tests {
             from: did(from),
             to: did(9),
             bytes: vec![id].into(),
+            expires: None,
         })
     }
 
@@ -445,13 +478,12 @@ mod tests {
         let header = Header {
             kind: Kind::Msg,
             counter: 0,
-            stream: STREAM,
+            stream: STREAM.number(),
             epoch: 5,
             seq: 1,
         };
-        let limits = WireLimits {
+        let limits = Amount {
             bytes: 1_000_000,
-            frame: 1_000_000,
             items: 100,
         };
         let mut out = Outputs::default();
@@ -478,9 +510,19 @@ mod tests {
             code: Code::from_static("NOT_ALLOWED"),
         };
         assert!(changes.contains(&Change::Rejected(reject.clone())));
-        assert!(changes.contains(&Change::Cursor { epoch: 5, seq: 0 }));
+        assert!(changes.contains(&Change::Cursor {
+            stream: STREAM,
+            epoch: 5,
+            seq: 0
+        }));
         // The machine dies before agent 1's message is settled, and the policy opens.
-        let mut restored = Inbox::restore(RestoredIn { epoch: 5, seq: 0 }, vec![reject]);
+        let mut restored = Inbox::restore(
+            RestoredIn {
+                epoch: 5,
+                ..RestoredIn::default()
+            },
+            vec![reject],
+        );
         assert_eq!(receive(&mut restored, &open).0, [1]);
     }
 }

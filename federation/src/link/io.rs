@@ -5,8 +5,9 @@ use std::sync::Arc;
 use entente_lexicon::{Did, Timestamp, TrustLevel};
 use entente_trust::policy::Policy;
 
-use super::config::{PeerDocument, Reject};
+use super::config::{Limits, PeerDocument, Reject};
 use crate::code::Code;
+use crate::frame::stream::Stream;
 use crate::handshake::Claimed;
 use crate::handshake::fault::Misbehaved;
 
@@ -14,17 +15,34 @@ use crate::handshake::fault::Misbehaved;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketId(pub u64);
 
-/// A sealed message on its way, as the link sees it.
+/// A sealed message, or an item of another stream, on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// The message's id.
+    /// Its id.
     pub id: [u8; 16],
     /// The sending agent.
     pub from: Did,
-    /// The receiving agent.
+    /// The receiving agent; in stream evt the receiving network.
     pub to: Did,
-    /// The sealed envelope, opaque here. Empty: the message was withdrawn ([`Change::Withdrawn`]).
+    /// The sealed envelope, or the record of another stream. Empty: it was withdrawn
+    /// ([`Change::Bounced`], [`Change::Emptied`]).
     pub bytes: Arc<[u8]>,
+    /// When it is not worth delivering any more. Known at its sender only: the peer finds it in the
+    /// envelope.
+    pub expires: Option<Timestamp>,
+}
+
+/// A message that its own link gives up, or cannot say anything about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounce {
+    /// Its number.
+    pub seq: u64,
+    /// Its id.
+    pub id: [u8; 16],
+    /// Why.
+    pub code: Code,
+    /// Whether this is the last word. If not, the message stays queued.
+    pub is_final: bool,
 }
 
 /// What became of a message at the receiving agent.
@@ -73,22 +91,34 @@ pub enum Input<'a> {
     },
     /// The deadline in [`Outputs::wake`] has come. Too early or twice is harmless.
     Timeout,
-    /// Messages for the peer's agents.
+    /// Items for the peer.
     Enqueue {
+        /// The stream they go by.
+        stream: Stream,
         /// In the order to be sent.
         items: Vec<Item>,
     },
     /// The answer to [`Request::Load`]: by rising seq, from the seq asked for.
     Loaded {
-        /// The stored messages.
+        /// The stream.
+        stream: Stream,
+        /// The stored items.
         items: Vec<(u64, Item)>,
     },
     /// Agents answered [`Request::Deliver`]; in parts and in any order between agents.
     Delivered {
         /// The epoch of the request.
         epoch: u64,
-        /// What became of each.
-        verdicts: Vec<(u64, DeliveryVerdict)>,
+        /// What became of each, by its number and id: a peer that was rolled back may give a number
+        /// twice.
+        verdicts: Vec<(u64, [u8; 16], DeliveryVerdict)>,
+    },
+    /// Items stored by [`Change::Received`] were passed on.
+    Taken {
+        /// Their stream.
+        stream: Stream,
+        /// How many.
+        count: u64,
     },
     /// The answer to [`Request::FetchDocument`].
     Document(Result<PeerDocument, Code>),
@@ -101,6 +131,10 @@ pub enum Input<'a> {
     },
     /// The admin changed what may cross.
     Policy(Policy),
+    /// Our limits changed; the peer is told.
+    Limits(Limits),
+    /// The peer proved itself outside of a handshake: what failed may be tried again now.
+    Alive,
     /// The peer is being removed: say goodbye and stay silent. The driver refuses what is queued.
     Shutdown {
         /// Why.
@@ -131,10 +165,21 @@ pub struct Outputs {
 pub enum Change {
     /// An item of the input joined the outbox.
     Append {
+        /// The stream.
+        stream: Stream,
         /// Its index in [`Input::Enqueue`].
         index_in_input: usize,
         /// Its number in the stream: never given twice, contiguous.
         seq: u64,
+        /// It is transmitted right away.
+        sent: bool,
+    },
+    /// What has numbers up to here may have been transmitted.
+    Sent {
+        /// The stream.
+        stream: Stream,
+        /// The highest number.
+        upto: u64,
     },
     /// An item of the input was refused and must not be stored; tell its sender.
     Refuse {
@@ -143,15 +188,33 @@ pub enum Change {
         /// Why.
         code: Code,
     },
-    /// A stored message may no longer cross (the policy changed while it waited). Tell its sender
-    /// `refused`, and keep the row with empty bytes until it is acknowledged.
-    Withdrawn {
+    /// Stored messages are given up by this side: policy no longer lets them cross, or they
+    /// expired. Tell their senders, with our signature. Keep the rows with empty bytes until they
+    /// are acknowledged, unless the bounce is not final.
+    Bounced {
+        /// When.
+        at: Timestamp,
+        /// Which, by number.
+        bounces: Vec<Bounce>,
+        /// Our signature; see `frame::receipt::bounce_statement`.
+        evidence: Evidence,
+    },
+    /// A stored item of evt or ctl may no longer cross: keep its row with empty bytes until it is
+    /// settled.
+    Emptied {
+        /// The stream.
+        stream: Stream,
         /// Its number.
         seq: u64,
-        /// Its id.
-        id: [u8; 16],
-        /// Why.
-        code: Code,
+    },
+    /// Rows of evt or ctl up to `upto` can go.
+    Settled {
+        /// The stream.
+        stream: Stream,
+        /// The last number.
+        upto: u64,
+        /// They were dropped to make room; if not, the peer has them.
+        dropped: bool,
     },
     /// The peer's relay has settled everything up to here. Rows up to `upto` can go: those listed
     /// in `rejects` were refused, withdrawn ones were refused before, all others delivered.
@@ -165,8 +228,31 @@ pub enum Change {
         /// The peer's signature.
         evidence: Evidence,
     },
+    /// An item of evt or ctl arrived: keep it until it is passed on, then say [`Input::Taken`].
+    Received {
+        /// The stream.
+        stream: Stream,
+        /// The peer's epoch.
+        epoch: u64,
+        /// Its number.
+        seq: u64,
+        /// The item.
+        item: Item,
+    },
+    /// Items of evt or ctl are missing for good: the peer dropped them for want of room, or one of
+    /// the two was rolled back. Show it.
+    Gap {
+        /// The stream.
+        stream: Stream,
+        /// The first number missing.
+        from: u64,
+        /// The last.
+        upto: u64,
+    },
     /// We have settled everything up to here.
     Cursor {
+        /// The stream.
+        stream: Stream,
         /// The peer's epoch.
         epoch: u64,
         /// The last settled number.
@@ -192,6 +278,8 @@ pub enum Change {
     },
     /// Our stream has a new epoch; numbers go on.
     OutEpoch {
+        /// The stream.
+        stream: Stream,
         /// The epoch.
         epoch: u64,
     },
@@ -205,6 +293,17 @@ pub enum Evidence {
         /// The peer's key.
         kid: String,
         /// The exact bytes signed; see `frame::receipt` for the layout.
+        statement: Vec<u8>,
+        /// The ids of all messages it settles, whose digest the statement holds.
+        ids: Vec<u8>,
+        /// Ed25519.
+        signature: [u8; 64],
+    },
+    /// Our own word: a batch of bounces.
+    Bounce {
+        /// Our key.
+        kid: String,
+        /// The exact bytes signed; see `frame::receipt::bounce_statement`.
         statement: Vec<u8>,
         /// Ed25519.
         signature: [u8; 64],
@@ -232,6 +331,8 @@ pub enum Request {
     Dial,
     /// Read the outbox; answer [`Input::Loaded`] at once, before any other input.
     Load {
+        /// The stream.
+        stream: Stream,
         /// The first number wanted.
         from_seq: u64,
         /// At most so many.
@@ -281,11 +382,23 @@ pub enum Event {
     },
     /// The peer knew more of our stream than we do: we were rolled back and offer everything again.
     RolledBack {
+        /// The stream.
+        stream: Stream,
         /// The new epoch.
         epoch: u64,
     },
-    /// The peer forgot what it had acknowledged; those messages are not offered again.
+    /// The peer began a new epoch: its outbox is new, or was rolled back.
+    PeerReset {
+        /// The stream.
+        stream: Stream,
+        /// The new epoch.
+        epoch: u64,
+    },
+    /// We forgot what we had acknowledged, and it is not offered again; or, in evt, the peer dropped
+    /// it.
     Gap {
+        /// The stream.
+        stream: Stream,
         /// The first number missing at our side of the stream.
         from: u64,
         /// The last.
@@ -293,6 +406,8 @@ pub enum Event {
     },
     /// The driver's store has not what it should have; sending stops until the next start.
     StoreBroken {
+        /// The stream.
+        stream: Stream,
         /// The number that is missing.
         seq: u64,
     },

@@ -3,8 +3,9 @@
 //! A link is the logical connection; sockets come and go. There is at most one session, and at
 //! most two handshakes in progress. Whoever has work dials; the dialler closes when there was
 //! none for a while. `opening` drives handshakes and decides which session stays, `session` is
-//! the one that is up, `outbox` and `inbox` are the two halves of the message stream, `dial`
-//! decides when to dial.
+//! the one that is up, `outbox` is the sending half of each of three streams, `inbox` the receiving
+//! half of messages and `feed` that of events and control records, `status` tells the peer how
+//! things stand, `dial` decides when to dial.
 //!
 //! What must survive is in [`Change`]s and comes back as [`Restored`]; everything else can be
 //! lost at any instant: sessions do not survive, and the next handshake's cursors say where both
@@ -14,12 +15,16 @@
 
 mod config;
 mod dial;
+mod feed;
 mod inbox;
 mod io;
 mod opening;
 mod outbox;
+mod rows;
+mod rules;
 mod session;
 mod standing;
+mod status;
 mod view;
 
 use entente_lexicon::api::LinkState;
@@ -28,9 +33,11 @@ use entente_trust::crypto::sign::SigningKey;
 use entente_trust::policy::{Policy, needs_attestations};
 
 pub use config::{
-    Config, Limits, Own, Peer, PeerDocument, Reject, Restored, RestoredIn, RestoredOut,
+    Config, Limits, Own, Peer, PeerDocument, Reject, Restored, RestoredIn, RestoredOut, Waiting,
 };
-pub use io::{Change, DeliveryVerdict, Event, Evidence, Input, Item, Outputs, Request, SocketId};
+pub use io::{
+    Bounce, Change, DeliveryVerdict, Event, Evidence, Input, Item, Outputs, Request, SocketId,
+};
 pub use outbox::MAX_ENVELOPE;
 pub use view::View;
 
@@ -38,15 +45,18 @@ use crate::close::{CloseCode, Retry};
 use crate::code::Code;
 use crate::entropy::Entropy;
 use crate::frame::items;
-use crate::frame::receipt::Receipt;
+use crate::frame::receipt::{Receipt, bounce_statement};
 use crate::frame::session::{Header, Kind};
+use crate::frame::stream::{Stream, Streams};
 use crate::handshake::Context;
 use crate::handshake::fault::Misbehaved;
 use dial::Dialler;
+use feed::Feed;
 use inbox::Inbox;
 use opening::{Fetch, Opening};
 use outbox::Outbox;
 use session::{Health, Session};
+use status::Standing;
 
 /// The number of the session's frames in [`Event::Misbehaved`].
 const SESSION_FRAME: u8 = 5;
@@ -58,8 +68,11 @@ pub struct Link {
     key: SigningKey,
     entropy: Entropy,
     dialler: Dialler,
-    outbox: Outbox,
+    outboxes: Streams<Outbox>,
     inbox: Inbox,
+    events: Feed,
+    controls: Feed,
+    standing: Standing,
     openings: Vec<Opening>,
     session: Option<Session>,
     /// What READY told of our rejects, until READY is known to have arrived.
@@ -72,6 +85,8 @@ pub struct Link {
     since: Option<Timestamp>,
     granted: Option<TrustLevel>,
     last_error: Option<Code>,
+    /// What went wrong before the last session came up.
+    error_before: Option<Code>,
     round_trip_ms: Option<u64>,
 }
 
@@ -90,8 +105,15 @@ impl Link {
             key,
             entropy: Entropy::new(entropy_seed),
             dialler: Dialler::new(restored.dial_own, restored.dial_peer),
-            outbox: Outbox::restore(restored.out),
-            inbox: Inbox::restore(restored.inn, restored.rejects),
+            outboxes: Streams {
+                msg: Outbox::restore(Stream::Msg, restored.out.msg),
+                evt: Outbox::restore(Stream::Evt, restored.out.evt),
+                ctl: Outbox::restore(Stream::Ctl, restored.out.ctl),
+            },
+            inbox: Inbox::restore(restored.inn.msg, restored.rejects),
+            events: Feed::restore(Stream::Evt, restored.inn.evt),
+            controls: Feed::restore(Stream::Ctl, restored.inn.ctl),
+            standing: Standing::default(),
             openings: Vec::new(),
             session: None,
             told_upto: 0,
@@ -102,11 +124,12 @@ impl Link {
             since: None,
             granted: None,
             last_error: None,
+            error_before: None,
             round_trip_ms: None,
         };
         let refusal = link.own_refusal();
         if refusal.is_some() || !link.config.policy.allow_outbound {
-            link.outbox.begin_scan();
+            link.begin_scan();
         }
         link.last_error = refusal.map(CloseCode::code);
         link
@@ -125,12 +148,13 @@ impl Link {
             Input::Frame { socket, bytes } => self.frame(now, socket, bytes, &mut out),
             Input::Closed { socket, code } => self.closed(now, socket, code, &mut out),
             Input::Timeout => {}
-            Input::Enqueue { items } => self.enqueue(now, items, &mut out),
-            Input::Loaded { items } => {
+            Input::Enqueue { stream, items } => self.enqueue(now, stream, items, &mut out),
+            Input::Loaded { stream, items } => {
                 let is_up = self.is_up();
-                self.outbox
-                    .loaded(items, is_up, &self.config.policy, &mut out);
+                let outbox = self.outboxes.of_mut(stream);
+                outbox.loaded(items, is_up, &self.config.policy, &mut out);
             }
+            Input::Taken { stream, count } => self.taken(stream, count),
             Input::Delivered { epoch, verdicts } => {
                 self.inbox.delivered(epoch, verdicts, &mut out);
             }
@@ -138,13 +162,16 @@ impl Link {
             Input::Probe => self.dialler.start_over(),
             Input::OwnDocument { hash } => self.config.own.document_hash = hash,
             Input::Policy(policy) => self.change_policy(now, policy, &mut out),
+            Input::Limits(limits) => self.config.limits = limits,
+            Input::Alive => self.dialler.sign_of_life(),
             Input::Shutdown { code } => self.shut_down(now, code, &mut out),
         }
         self.look_at_clock(now, &mut out);
         self.flush(now, &mut out);
         self.dial(now, &mut out);
+        self.bounce(now, &mut out);
         self.note_state(now);
-        out.wake = self.next_wake();
+        out.wake = self.next_wake(now);
         out
     }
 
@@ -159,7 +186,12 @@ impl Link {
             next_retry: self.dialler.next_at().filter(|_| self.wants_dial()),
             round_trip_ms: self.round_trip_ms,
             attested: self.attested,
-            queued: self.outbox.queued(),
+            queued: self.outboxes.msg.queued(),
+            queued_events: self.outboxes.evt.queued(),
+            queued_controls: self.outboxes.ctl.queued(),
+            oldest: self.outboxes.msg.oldest(),
+            status: self.status(now),
+            peer: self.standing.heard.clone(),
         }
     }
 
@@ -173,7 +205,7 @@ impl Link {
         self.session.as_ref().is_some_and(Session::is_confirmed)
     }
 
-    fn enqueue(&mut self, now: Timestamp, items: Vec<Item>, out: &mut Outputs) {
+    fn enqueue(&mut self, now: Timestamp, stream: Stream, items: Vec<Item>, out: &mut Outputs) {
         if self.shut {
             let refuse = |index_in_input| Change::Refuse {
                 index_in_input,
@@ -184,7 +216,47 @@ impl Link {
         }
         let is_up = self.is_up();
         let rules = (&self.config.policy, &self.config.limits);
-        self.outbox.enqueue(now, items, rules, is_up, out);
+        let outbox = self.outboxes.of_mut(stream);
+        outbox.enqueue(now, items, rules, is_up, out);
+    }
+
+    fn taken(&mut self, stream: Stream, count: u64) {
+        match stream {
+            Stream::Msg => {}
+            Stream::Evt => self.events.taken(count),
+            Stream::Ctl => self.controls.taken(count),
+        }
+    }
+
+    fn begin_scan(&mut self) {
+        for stream in Stream::ALL {
+            self.outboxes.of_mut(stream).begin_scan();
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        let has_work = |stream| self.outboxes.of(stream).has_work();
+        Stream::ALL.into_iter().any(has_work)
+    }
+
+    /// Signs what this side gave up, all of it at once.
+    fn bounce(&mut self, now: Timestamp, out: &mut Outputs) {
+        let bounces = self.outboxes.msg.take_bounces();
+        if bounces.is_empty() {
+            return;
+        }
+        let (own, peer) = (&self.config.own, &self.config.peer.did);
+        let statement = bounce_statement(&own.did, peer, now, &bounces);
+        let evidence = Evidence::Bounce {
+            kid: own.kid.clone(),
+            signature: self.key.sign(&[&statement]),
+            statement,
+        };
+        out.changes.push(Change::Bounced {
+            at: now,
+            bounces,
+            evidence,
+        });
     }
 
     fn frame(&mut self, now: Timestamp, socket: SocketId, bytes: &[u8], out: &mut Outputs) {
@@ -235,23 +307,50 @@ impl Link {
         let Some(session) = &mut self.session else {
             return Ok(());
         };
-        match header.kind {
-            Kind::Msg if header.stream == outbox::STREAM => {
+        let stream = Stream::from_number(header.stream);
+        match (header.kind, stream) {
+            (Kind::Msg, Some(stream)) => {
                 session.note_work(now);
                 let (floor, items) = items::read(body)?;
-                let rules = (&self.config.policy, &session.ours);
-                self.inbox.receive(header, floor, items, rules, out)
+                let rules = (&self.config.policy, session.ours.of(stream));
+                match stream {
+                    Stream::Msg => self.inbox.receive(header, floor, items, rules, out),
+                    Stream::Evt => self.events.receive(header, floor, items, rules, out),
+                    Stream::Ctl => self.controls.receive(header, floor, items, rules, out),
+                }
             }
-            Kind::Ack if header.stream == outbox::STREAM => {
+            (Kind::Ack, Some(Stream::Msg)) => {
                 session.note_work(now);
                 let (receipt, signature) = Receipt::read(header.epoch, header.seq, body)?;
                 let names = (&self.config.own.did, &self.config.peer.did);
-                self.outbox.receipt(session, names, receipt, signature, out)
+                let outbox = &mut self.outboxes.msg;
+                outbox.receipt(session, names, receipt, signature, out)
             }
-            Kind::Confirm if header.stream == outbox::STREAM && body.is_empty() => {
+            (Kind::Ack, Some(stream)) if body.is_empty() => {
+                let outbox = self.outboxes.of_mut(stream);
+                outbox.acknowledged(header.epoch, header.seq, out)
+            }
+            (Kind::Confirm, Some(Stream::Msg)) if body.is_empty() => {
                 self.inbox.confirmed(header, out);
                 Ok(())
             }
+            (Kind::Status, None) => self.take_status(now, body),
+            (kind, _) => self.session_signal(now, kind, body, out),
+        }
+    }
+
+    /// Takes a frame that belongs to no stream.
+    fn session_signal(
+        &mut self,
+        now: Timestamp,
+        kind: Kind,
+        body: &[u8],
+        out: &mut Outputs,
+    ) -> Result<(), Misbehaved> {
+        let Some(session) = &mut self.session else {
+            return Ok(());
+        };
+        match kind {
             Kind::Ping => {
                 out.transmits.push(session.pong(body)?);
                 Ok(())
@@ -267,7 +366,7 @@ impl Link {
                 self.peer_closed(now, u16::from_be_bytes(code), out);
                 Ok(())
             }
-            Kind::Msg | Kind::Ack | Kind::Confirm => Err(Misbehaved::MalformedFrame),
+            Kind::Msg | Kind::Ack | Kind::Confirm | Kind::Status => Err(Misbehaved::MalformedFrame),
         }
     }
 
@@ -281,7 +380,7 @@ impl Link {
     fn came_up(&mut self, now: Timestamp, out: &mut Outputs) {
         self.dialler.sign_of_life();
         self.dialler.curious = false;
-        self.last_error = None;
+        self.error_before = self.last_error.take();
         let token = self.entropy.bytes();
         let Some(session) = &mut self.session else {
             return;
@@ -343,8 +442,7 @@ impl Link {
         let Some(session) = self.session.take() else {
             return;
         };
-        self.outbox.end_session();
-        self.inbox.end_session(out);
+        self.end_streams(out);
         self.told_upto = 0;
         let (limits, entropy) = (&self.config.limits, &mut self.entropy);
         let lasted = now.since(session.started);
@@ -360,18 +458,32 @@ impl Link {
         }
     }
 
+    /// Forgets what the streams had in this session.
+    fn end_streams(&mut self, out: &mut Outputs) {
+        for stream in Stream::ALL {
+            self.outboxes.of_mut(stream).end_session();
+        }
+        self.inbox.end_session(out);
+        self.events.end_session();
+        self.controls.end_session();
+        self.standing.end_session();
+    }
+
     fn change_policy(&mut self, now: Timestamp, policy: Policy, out: &mut Outputs) {
         let before = std::mem::replace(&mut self.config.policy, policy);
         self.take_stock(now);
-        self.outbox.forget_ready();
-        let after = &self.config.policy;
-        if before.allow_outbound && !after.allow_outbound {
-            self.outbox.begin_scan();
+        for stream in Stream::ALL {
+            self.outboxes.of_mut(stream).forget_ready();
         }
+        let after = &self.config.policy;
+        let starts_scan = before.allow_outbound && !after.allow_outbound;
         let is_verified = |session: &Session| needs_attestations(session.granted);
         let approval =
             before.approval != after.approval && self.session.as_ref().is_none_or(is_verified);
         let same = before.level == after.level && before.ban.is_some() == after.ban.is_some();
+        if starts_scan {
+            self.begin_scan();
+        }
         if same && !approval {
             return;
         }
@@ -387,7 +499,7 @@ impl Link {
             self.last_error = Some(code.code());
         }
         if refusal.is_some() {
-            self.outbox.begin_scan();
+            self.begin_scan();
         }
     }
 
@@ -421,7 +533,11 @@ impl Link {
             self.dial_failed(now, Code::from_static("DIAL_TIMEOUT"), out);
         }
         self.expire_openings(now, out);
-        let busy = self.outbox.has_work() || self.inbox.is_busy();
+        self.outboxes.msg.expire(now, out);
+        let busy = self.has_work() || self.inbox.is_busy();
+        let waiting = Stream::ALL
+            .into_iter()
+            .any(|stream| self.outboxes.of(stream).is_waiting());
         let Some(session) = &mut self.session else {
             return;
         };
@@ -438,7 +554,7 @@ impl Link {
             }
             return;
         }
-        session.note_outstanding(self.outbox.is_waiting());
+        session.note_outstanding(waiting);
         match session.check(now, busy, self.config.limits.idle_ms) {
             Health::Fine => {}
             Health::Ask => {
@@ -450,11 +566,14 @@ impl Link {
         }
     }
 
-    /// Acknowledges and sends whatever can be.
+    /// Tells, acknowledges and sends whatever can be, control records first and events last.
     fn flush(&mut self, now: Timestamp, out: &mut Outputs) {
         if self.own_refusal().is_some() || !self.config.policy.allow_outbound {
-            self.outbox.continue_scan(out);
+            for stream in Stream::ALL {
+                self.outboxes.of_mut(stream).continue_scan(out);
+            }
         }
+        self.tell_status(now, out);
         let Some(session) = self
             .session
             .as_mut()
@@ -464,7 +583,12 @@ impl Link {
         };
         let names = (&self.config.own.did, &self.config.peer.did);
         self.inbox.acknowledge(now, session, names, &self.key, out);
-        self.outbox.fill(now, session, &self.config.policy, out);
+        self.events.acknowledge(session, out);
+        self.controls.acknowledge(session, out);
+        for stream in [Stream::Ctl, Stream::Msg, Stream::Evt] {
+            let outbox = self.outboxes.of_mut(stream);
+            outbox.fill(now, session, &self.config.policy, out);
+        }
     }
 
     fn dial(&mut self, now: Timestamp, out: &mut Outputs) {
@@ -483,7 +607,7 @@ impl Link {
             && self.config.policy.allow_outbound
             && self.own_refusal().is_none()
             && !self.awaits_approval()
-            && (self.outbox.has_work() || self.dialler.curious)
+            && (self.has_work() || self.dialler.curious)
     }
 
     fn note_state(&mut self, now: Timestamp) {
@@ -508,14 +632,14 @@ impl Link {
             LinkState::Refused
         } else if self.dialler.is_failing() {
             LinkState::Unreachable
-        } else if under_way || self.outbox.has_work() || self.dialler.curious {
+        } else if under_way || self.has_work() || self.dialler.curious {
             LinkState::Connecting
         } else {
             LinkState::Idle
         }
     }
 
-    fn next_wake(&self) -> Option<Timestamp> {
+    fn next_wake(&self, now: Timestamp) -> Option<Timestamp> {
         let openings = self.openings.iter().map(|opening| opening.deadline);
         let session = self.session.iter().map(Session::deadline);
         let dial = self.dialler.next_at().filter(|_| self.wants_dial());
@@ -527,6 +651,8 @@ impl Link {
             .chain(self.standing_deadline())
             .chain(self.dialler.asked_until())
             .chain(self.inbox.deadline())
+            .chain(self.outboxes.msg.deadline())
+            .chain(self.status_due(now))
             .min()
     }
 

@@ -9,6 +9,8 @@ use super::session::Session;
 use super::{Link, close};
 use crate::close::{CloseCode, Retry};
 use crate::code::Code;
+use crate::frame::status::Amount;
+use crate::frame::stream::Stream;
 use crate::handshake::fault::Misbehaved;
 use crate::handshake::initiator::{self, ExpectHelloAck, ExpectReady};
 use crate::handshake::responder::{self, Answer, Authenticated, ExpectAuth};
@@ -155,7 +157,8 @@ impl Link {
                     .map(|(state, answer)| (Expect::Auth(Box::new(state)), answer))
             }
             Expect::HelloAck(ref mut state) => {
-                let cursors = self.inbox.stand_as_initiator(out);
+                let mut cursors = self.inbox.stand_as_initiator(out);
+                cursors.extend(self.events.stand().into_iter().chain(self.controls.stand()));
                 state
                     .receive(&context, bytes, cursors)
                     .map(|(state, answer)| (Expect::Ready(Box::new(state)), answer))
@@ -219,11 +222,12 @@ impl Link {
         }
         self.dialler.sign_of_life();
         self.replace_session(out);
-        let (cursors, rejects, told_upto) = self.inbox.stand_as_responder(out);
+        let (mut cursors, rejects, told_upto) = self.inbox.stand_as_responder(out);
+        cursors.extend(self.events.stand().into_iter().chain(self.controls.stand()));
         let answer = Answer {
             session: self.entropy.bytes(),
             granted,
-            limits: self.config.limits.window(),
+            limits: self.config.limits.ready(),
             cursors,
             rejects,
         };
@@ -266,24 +270,34 @@ impl Link {
         confirm_by: Option<Timestamp>,
         out: &mut Outputs,
     ) {
-        // Who dials states no limits: then the protocol's starting ones hold.
-        let start = super::Limits::default().window();
-        let theirs = stand.limits.unwrap_or(start);
-        let ours = if confirm_by.is_some() {
-            self.config.limits.window()
-        } else {
-            start
-        };
+        // Who dials states no limits, and READY only those of messages: for all others the
+        // protocol's starting ones hold until STATUS comes.
+        let start = super::Limits::default();
+        let mut theirs = start.windows();
+        let mut frame = start.ready().frame;
+        if let Some(limits) = stand.limits {
+            theirs.msg = Amount {
+                bytes: limits.bytes,
+                items: limits.items,
+            };
+            frame = limits.frame;
+        }
+        let mut ours = start.windows();
+        if confirm_by.is_some() {
+            ours.msg = self.config.limits.windows().msg;
+        }
         let idle_ms = self.config.limits.idle_ms;
         self.session = Some(Session::new(
             now,
             socket,
             established,
-            (theirs, ours),
+            (theirs, frame, ours),
             confirm_by,
             idle_ms,
         ));
-        self.outbox.start(now, stand, out);
+        for stream in Stream::ALL {
+            self.outboxes.of_mut(stream).start(now, &stand, out);
+        }
     }
 
     /// Whether the session that is up outlives a new one that we (or the peer) opened. From the
@@ -308,8 +322,7 @@ impl Link {
     fn replace_session(&mut self, out: &mut Outputs) {
         if let Some(old) = self.session.take() {
             close(old.socket, CloseCode::Replaced, out);
-            self.outbox.end_session();
-            self.inbox.end_session(out);
+            self.end_streams(out);
         }
     }
 

@@ -1,22 +1,28 @@
-//! The sending half of the message stream.
+//! The sending half of a stream.
 //!
-//! The driver stores the messages; this half numbers them, knows how many are unacknowledged,
-//! and holds in memory only the ids of those in flight and a bounded stretch of those to be sent
-//! next, so that under load nothing is read back from storage.
+//! The driver stores the items; this half numbers them, knows how many are unacknowledged, and
+//! holds in memory only the ids of those in flight and a bounded stretch of those to be sent next,
+//! so that under load nothing is read back from storage. The streams differ in little: a message
+//! that finds no room is refused and one that is given up is bounced, while an event makes room for
+//! itself and the gap is told; messages are acknowledged by signed receipts, the others by a number.
 
 use std::collections::VecDeque;
 
 use entente_lexicon::{Did, Timestamp};
-use entente_trust::policy::{self, Direction, ItemKind, Policy, Proof, Verdict};
+use entente_trust::policy::{Direction, Policy};
 
-use super::config::{Limits, RestoredOut};
-use super::io::{Change, Event, Evidence, Item, Outputs, Request};
+use super::config::{Limits, RestoredOut, Waiting};
+use super::io::{Bounce, Change, Event, Evidence, Item, Outputs, Request};
+use super::rows::{Lapse, Rows};
+use super::rules;
 use super::session::Session;
 use crate::code::Code;
 use crate::frame::items::{self, FIXED_LENGTH, MAX_ITEMS, WireItem};
-use crate::frame::opening::{STREAM_MSG, message_cursor};
+use crate::frame::opening::cursor_of;
 use crate::frame::receipt::Receipt;
 use crate::frame::session::{HEADER_LENGTH, Kind, TAG_LENGTH};
+use crate::frame::status::Amount;
+use crate::frame::stream::Stream;
 use crate::handshake::PeerStand;
 use crate::handshake::fault::Misbehaved;
 
@@ -25,23 +31,15 @@ pub const MAX_ENVELOPE: usize = 128 * 1024;
 /// How much is held ready to be sent.
 const READY_WEIGHT: u64 = 1024 * 1024;
 const READY_ITEMS: usize = 1024;
-/// More than this are never queued; a store that says so anyway is not given the memory.
-const MOST_RESTORED: usize = 1 << 20;
-
-/// The stream's number as it stands in session headers.
-pub(super) const STREAM: u8 = 1;
-const _: () = assert!(STREAM as u64 == STREAM_MSG);
 
 /// The sending half.
 #[derive(Debug)]
 pub(super) struct Outbox {
+    stream: Stream,
     epoch: u64,
-    next_seq: u64,
-    acked: u64,
-    /// Payload lengths of `acked + 1..next_seq`. Which of the restored rows has how many is not
-    /// known: the last one stands for all, so that the bound on bytes holds until they are gone.
-    lengths: VecDeque<u32>,
-    bytes: u64,
+    rows: Rows,
+    /// The highest number stored as transmitted.
+    stored_sent: u64,
     /// In flight: id and weight of `acked + 1..`.
     sent: VecDeque<([u8; 16], u32)>,
     sent_weight: u64,
@@ -54,6 +52,8 @@ pub(super) struct Outbox {
     /// While the whole queue is gone through for withdrawal: the next number to look at.
     scan: Option<u64>,
     confirm_due: bool,
+    /// Given up since the last signature.
+    bounces: Vec<Bounce>,
 }
 
 #[derive(Debug)]
@@ -64,24 +64,14 @@ struct Ready {
 }
 
 impl Outbox {
-    pub(super) fn restore(stored: RestoredOut) -> Self {
-        let next_seq = stored.next_seq.max(stored.acked.saturating_add(1));
-        let count = next_seq.saturating_sub(1).saturating_sub(stored.acked);
-        let count = usize::try_from(count)
-            .unwrap_or(MOST_RESTORED)
-            .min(MOST_RESTORED);
-        let mut lengths = VecDeque::from(vec![0; count]);
-        let mut bytes = 0;
-        if let Some(last) = lengths.back_mut() {
-            *last = u32::try_from(stored.queued_bytes).unwrap_or(u32::MAX);
-            bytes = u64::from(*last);
-        }
+    pub(super) fn restore(stream: Stream, stored: RestoredOut) -> Self {
+        let epoch = stored.epoch;
+        let rows = Rows::restore(stored);
         Self {
-            epoch: stored.epoch,
-            next_seq,
-            acked: stored.acked,
-            lengths,
-            bytes,
+            stream,
+            epoch,
+            stored_sent: rows.sent,
+            rows,
             sent: VecDeque::new(),
             sent_weight: 0,
             ready: VecDeque::new(),
@@ -90,12 +80,31 @@ impl Outbox {
             broken: false,
             scan: None,
             confirm_due: false,
+            bounces: Vec::new(),
         }
     }
 
-    /// How many messages are not acknowledged.
+    /// How many items are not acknowledged.
     pub(super) fn queued(&self) -> u64 {
-        self.next_seq.saturating_sub(1).saturating_sub(self.acked)
+        self.rows.queued()
+    }
+
+    /// What they are, in items and bytes.
+    pub(super) fn usage(&self) -> Amount {
+        Amount {
+            bytes: self.rows.bytes(),
+            items: self.rows.queued(),
+        }
+    }
+
+    /// Since when the oldest item waits.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        self.rows.oldest()
+    }
+
+    /// When something expires next.
+    pub(super) const fn deadline(&self) -> Option<Timestamp> {
+        self.rows.deadline()
     }
 
     /// Whether anything is in flight.
@@ -108,7 +117,7 @@ impl Outbox {
         self.queued() > 0 && !self.broken
     }
 
-    /// Takes new messages in; with a session up, those that follow directly stay in memory.
+    /// Takes new items in; with a session up, those that follow directly stay in memory.
     pub(super) fn enqueue(
         &mut self,
         now: Timestamp,
@@ -118,7 +127,7 @@ impl Outbox {
         out: &mut Outputs,
     ) {
         for (index_in_input, item) in items.into_iter().enumerate() {
-            if let Err(code) = self.admit(&item, rules) {
+            if let Err(code) = self.admit(&item, rules, out) {
                 out.changes.push(Change::Refuse {
                     index_in_input,
                     code,
@@ -128,18 +137,46 @@ impl Outbox {
             if self.epoch == 0 {
                 self.begin_epoch(now.0.max(1), out);
             }
-            let seq = self.next_seq;
-            self.next_seq = seq.saturating_add(1);
-            self.lengths
-                .push_back(u32::try_from(item.bytes.len()).unwrap_or(u32::MAX));
-            self.bytes = self.bytes.saturating_add(item.bytes.len() as u64);
+            let follows = self.ready_end() == self.rows.next_seq;
+            let seq = self.rows.push(Waiting {
+                id: item.id,
+                length: u32::try_from(item.bytes.len()).unwrap_or(u32::MAX),
+                queued_at: now,
+                expires: item.expires,
+                unconfirmed: false,
+            });
             out.changes.push(Change::Append {
+                stream: self.stream,
                 index_in_input,
                 seq,
+                sent: false,
             });
             let room = self.ready_weight < READY_WEIGHT && self.ready.len() < READY_ITEMS;
-            if is_up && room && self.ready_end() == seq {
+            if is_up && room && follows {
                 self.push_ready(WireItem::Message(item), true);
+            }
+        }
+    }
+
+    /// Gives up what has expired.
+    pub(super) fn expire(&mut self, now: Timestamp, out: &mut Outputs) {
+        let in_flight = self.next_send().saturating_sub(1);
+        for lapsed in self.rows.expire(now, in_flight) {
+            let (code, is_final) = match lapsed.how {
+                Lapse::Expired => (Code::EXPIRED, true),
+                Lapse::Unconfirmed => (Code::UNCONFIRMED, false),
+                Lapse::GivenUp => (Code::UNCONFIRMED, true),
+            };
+            if is_final {
+                self.unready(lapsed.seq);
+                self.give_up(lapsed.seq, lapsed.id, code, out);
+            } else {
+                self.bounces.push(Bounce {
+                    seq: lapsed.seq,
+                    id: lapsed.id,
+                    code,
+                    is_final,
+                });
             }
         }
     }
@@ -159,9 +196,9 @@ impl Outbox {
                 break;
             }
             let length: usize = batch.iter().map(WireItem::wire_length).sum();
-            let place = (STREAM, self.epoch, first);
+            let place = (self.stream.number(), self.epoch, first);
             let mut frame = session.begin(Kind::Msg, place, length.saturating_add(FIXED_LENGTH));
-            items::write(&mut frame, self.acked, &batch);
+            items::write(&mut frame, self.rows.acked, &batch);
             out.transmits.push(session.seal(frame));
             session.expect_answer(now);
             session.note_work(now);
@@ -172,11 +209,13 @@ impl Outbox {
             }
         }
         if std::mem::take(&mut self.confirm_due) {
-            let frame = session.begin(Kind::Confirm, (STREAM, self.epoch, self.acked), 0);
+            let place = (self.stream.number(), self.epoch, self.rows.acked);
+            let frame = session.begin(Kind::Confirm, place, 0);
             out.transmits.push(session.seal(frame));
         }
+        self.note_sent(out);
         let open = self.has_room(session, 0, 0, 64);
-        if open && self.ready.is_empty() && self.next_send() < self.next_seq {
+        if open && self.ready.is_empty() && self.next_send() < self.rows.next_seq {
             self.load(self.next_send(), out);
         }
     }
@@ -210,9 +249,10 @@ impl Outbox {
                 self.push_ready(item, false);
             }
         }
-        if self.ready.is_empty() && self.next_send() < self.next_seq {
+        if self.ready.is_empty() && self.next_send() < self.rows.next_seq {
             self.broken = true;
             out.events.push(Event::StoreBroken {
+                stream: self.stream,
                 seq: self.next_send(),
             });
         }
@@ -220,13 +260,13 @@ impl Outbox {
 
     /// Goes through the whole queue and withdraws what may not cross any more.
     pub(super) fn begin_scan(&mut self) {
-        self.scan = Some(self.acked.saturating_add(1));
+        self.scan = Some(self.rows.acked.saturating_add(1));
     }
 
     /// Asks for the next part of the queue while it is gone through.
     pub(super) fn continue_scan(&mut self, out: &mut Outputs) {
         match self.scan {
-            Some(next) if next < self.next_seq => self.load(next, out),
+            Some(next) if next < self.rows.next_seq => self.load(next, out),
             Some(_) | None => self.scan = None,
         }
     }
@@ -237,28 +277,38 @@ impl Outbox {
         self.ready_weight = 0;
     }
 
-    /// Begins a session at what the peer says it has.
-    pub(super) fn start(&mut self, now: Timestamp, stand: PeerStand, out: &mut Outputs) {
+    /// Begins a session at what the peer says it has. A peer that has what we never transmitted, or
+    /// an epoch that we never began, has met a later state of our store: we were rolled back.
+    pub(super) fn start(&mut self, now: Timestamp, stand: &PeerStand, out: &mut Outputs) {
         self.end_session();
-        let (epoch, seq) = message_cursor(&stand.cursors);
-        let ahead = epoch == self.epoch && seq >= self.next_seq;
-        if epoch > self.epoch || (ahead && epoch != 0) {
+        let (epoch, seq) = cursor_of(&stand.cursors, self.stream);
+        let ahead = epoch == self.epoch && epoch != 0 && seq > self.rows.sent;
+        if epoch > self.epoch || ahead {
             self.begin_epoch(now.0.max(epoch.saturating_add(1)), out);
-            out.events.push(Event::RolledBack { epoch: self.epoch });
-        } else if epoch == self.epoch && seq > self.acked {
-            let before = self.acked;
-            let rejects = stand
-                .rejects
-                .into_iter()
-                .filter(|r| r.seq > before && r.seq <= seq)
-                .collect();
+            out.events.push(Event::RolledBack {
+                stream: self.stream,
+                epoch: self.epoch,
+            });
+        } else if epoch == self.epoch && seq > self.rows.acked {
+            let before = self.rows.acked;
             self.settle(seq);
-            let evidence = stand.evidence;
-            out.changes.push(Change::Acked {
-                upto: seq,
-                at: now,
-                rejects,
-                evidence,
+            out.changes.push(match self.stream {
+                Stream::Msg => Change::Acked {
+                    upto: seq,
+                    at: now,
+                    rejects: stand
+                        .rejects
+                        .iter()
+                        .filter(|r| r.seq > before && r.seq <= seq)
+                        .cloned()
+                        .collect(),
+                    evidence: stand.evidence.clone(),
+                },
+                stream @ (Stream::Evt | Stream::Ctl) => Change::Settled {
+                    stream,
+                    upto: seq,
+                    dropped: false,
+                },
             });
         }
     }
@@ -273,10 +323,10 @@ impl Outbox {
         out: &mut Outputs,
     ) -> Result<(), Misbehaved> {
         let (own, peer) = names;
-        let settled = receipt.upto.saturating_sub(self.acked);
+        let settled = receipt.upto.saturating_sub(self.rows.acked);
         let settled = usize::try_from(settled).unwrap_or(usize::MAX);
         if receipt.epoch != self.epoch
-            || receipt.from != self.acked.saturating_add(1)
+            || receipt.from != self.rows.acked.saturating_add(1)
             || settled > self.sent.len()
         {
             return Err(Misbehaved::BadReceipt);
@@ -310,6 +360,7 @@ impl Outbox {
         let evidence = Evidence::Receipt {
             kid: session.peer_key.kid.clone(),
             statement,
+            ids,
             signature,
         };
         out.changes.push(Change::Acked {
@@ -321,26 +372,90 @@ impl Outbox {
         Ok(())
     }
 
+    /// Takes an acknowledgement of a stream without receipts. What was dropped meanwhile may still
+    /// be acknowledged.
+    pub(super) fn acknowledged(
+        &mut self,
+        epoch: u64,
+        upto: u64,
+        out: &mut Outputs,
+    ) -> Result<(), Misbehaved> {
+        if epoch != self.epoch || upto >= self.next_send() {
+            return Err(Misbehaved::BadReceipt);
+        }
+        if upto > self.rows.acked {
+            self.settle(upto);
+            out.changes.push(Change::Settled {
+                stream: self.stream,
+                upto,
+                dropped: false,
+            });
+        }
+        Ok(())
+    }
+
     /// Forgets what was in flight: it will be sent again.
     pub(super) fn end_session(&mut self) {
+        if !self.sent.is_empty() {
+            self.rows.look_again();
+        }
         self.sent.clear();
         self.sent_weight = 0;
         self.confirm_due = false;
         self.forget_ready();
     }
 
-    fn admit(&self, item: &Item, (policy, limits): (&Policy, &Limits)) -> Result<(), Code> {
-        if let Some(code) = refusal(policy, Direction::Outbound, &item.to) {
+    /// Takes what was given up since the last call, to be signed and told.
+    pub(super) fn take_bounces(&mut self) -> Vec<Bounce> {
+        std::mem::take(&mut self.bounces)
+    }
+
+    fn admit(
+        &mut self,
+        item: &Item,
+        (policy, limits): (&Policy, &Limits),
+        out: &mut Outputs,
+    ) -> Result<(), Code> {
+        if let Some(code) = rules::refusal(self.stream, policy, Direction::Outbound, item) {
             return Err(code);
         }
+        let most = limits.outbox(self.stream);
+        let length = item.bytes.len() as u64;
         if item.bytes.is_empty() || item.bytes.len() > MAX_ENVELOPE {
             return Err(Code::TOO_LARGE);
         }
-        let bytes = self.bytes.saturating_add(item.bytes.len() as u64);
-        if self.queued() >= limits.outbox_items || bytes > limits.outbox_bytes {
-            return Err(Code::OUTBOX_FULL);
+        let fits = |rows: &Rows| {
+            rows.queued() < most.items && rows.bytes().saturating_add(length) <= most.bytes
+        };
+        if self.stream == Stream::Evt && length <= most.bytes {
+            let before = self.rows.acked;
+            while !fits(&self.rows) && self.rows.queued() > 0 {
+                self.drop_oldest();
+            }
+            if self.rows.acked > before {
+                out.changes.push(Change::Settled {
+                    stream: self.stream,
+                    upto: self.rows.acked,
+                    dropped: true,
+                });
+            }
         }
-        Ok(())
+        if fits(&self.rows) {
+            Ok(())
+        } else {
+            Err(Code::OUTBOX_FULL)
+        }
+    }
+
+    /// Drops the oldest event, wherever it is.
+    fn drop_oldest(&mut self) {
+        if self.sent.is_empty()
+            && let Some(first) = self.ready.pop_front()
+        {
+            let weight = u64::from(first.item.weight());
+            self.ready_weight = self.ready_weight.saturating_sub(weight);
+        }
+        self.settle(self.rows.acked.saturating_add(1));
     }
 
     fn take_batch(
@@ -352,11 +467,10 @@ impl Outbox {
         let mut batch = Vec::new();
         let mut weight = 0u64;
         let mut length = HEADER_LENGTH + FIXED_LENGTH + TAG_LENGTH;
-        let most = usize::try_from(session.limits.frame).unwrap_or(usize::MAX);
         while let Some(next) = self.ready.front() {
             let next_weight = u64::from(next.item.weight());
             let longer = length.saturating_add(next.item.wire_length());
-            let fits = batch.is_empty() || (longer <= most && batch.len() < MAX_ITEMS);
+            let fits = batch.is_empty() || (longer <= session.frame && batch.len() < MAX_ITEMS);
             if !fits || !self.has_room(session, batch.len(), weight, next_weight) {
                 break;
             }
@@ -366,7 +480,7 @@ impl Outbox {
             self.ready_weight = self.ready_weight.saturating_sub(next_weight);
             if !next.decided {
                 let seq = self.next_send().saturating_add(batch.len() as u64);
-                judge(&mut next.item, seq, policy, out);
+                self.judge(&mut next.item, seq, policy, out);
             }
             weight = weight.saturating_add(next.item.weight().into());
             length = longer;
@@ -375,12 +489,12 @@ impl Outbox {
         batch
     }
 
-    /// Whether the window has room for a message of this weight beside a batch already taken.
+    /// Whether the window has room for an item of this weight beside a batch already taken.
     fn has_room(&self, session: &Session, items: usize, weight: u64, next: u64) -> bool {
         let items = (self.sent.len() as u64).saturating_add(items as u64);
         let weight = self.sent_weight.saturating_add(weight).saturating_add(next);
-        let limits = &session.limits;
-        items == 0 || (items < limits.items && weight <= limits.bytes)
+        let window = session.theirs.of(self.stream);
+        items == 0 || (items < window.items && weight <= window.bytes)
     }
 
     fn withdraw(
@@ -392,12 +506,55 @@ impl Outbox {
     ) {
         let end = loaded
             .last()
-            .map_or(self.next_seq, |(seq, _)| seq.saturating_add(1));
+            .map_or(self.rows.next_seq, |(seq, _)| seq.saturating_add(1));
         self.scan = (end > next).then_some(end);
         for (seq, item) in loaded {
             if !item.bytes.is_empty() {
-                judge(&mut WireItem::Message(item), seq, policy, out);
+                self.judge(&mut WireItem::Message(item), seq, policy, out);
             }
+        }
+    }
+
+    /// Withdraws a stored item if policy no longer lets it cross.
+    fn judge(&mut self, wire: &mut WireItem, seq: u64, policy: &Policy, out: &mut Outputs) {
+        let WireItem::Message(item) = wire else {
+            return;
+        };
+        let refusal = rules::refusal(self.stream, policy, Direction::Outbound, item);
+        if let Some(code) = refusal {
+            self.give_up(seq, item.id, code, out);
+            *wire = WireItem::Withdrawn;
+        }
+    }
+
+    /// Keeps the number and forgets the item.
+    fn give_up(&mut self, seq: u64, id: [u8; 16], code: Code, out: &mut Outputs) {
+        self.rows.empty(seq);
+        match self.stream {
+            Stream::Msg => self.bounces.push(Bounce {
+                seq,
+                id,
+                code,
+                is_final: true,
+            }),
+            stream @ (Stream::Evt | Stream::Ctl) => {
+                out.changes.push(Change::Emptied { stream, seq });
+            }
+        }
+    }
+
+    /// Replaces an item that is ready by its bare number.
+    fn unready(&mut self, seq: u64) {
+        let place = seq.checked_sub(self.next_send());
+        let place = place.and_then(|place| usize::try_from(place).ok());
+        let ready = place.and_then(|place| self.ready.get_mut(place));
+        if let Some(ready) = ready {
+            let before = u64::from(ready.item.weight());
+            ready.item = WireItem::Withdrawn;
+            let after = u64::from(ready.item.weight());
+            self.ready_weight = self
+                .ready_weight
+                .saturating_sub(before.saturating_sub(after));
         }
     }
 
@@ -407,18 +564,43 @@ impl Outbox {
         }
         self.loading = true;
         out.requests.push(Request::Load {
+            stream: self.stream,
             from_seq,
             max_items: READY_ITEMS,
             max_bytes: usize::try_from(READY_WEIGHT).unwrap_or(usize::MAX),
         });
     }
 
-    fn settle(&mut self, upto: u64) {
-        let count = usize::try_from(upto.saturating_sub(self.acked)).unwrap_or(usize::MAX);
-        self.acked = upto;
-        for length in self.lengths.drain(..count.min(self.lengths.len())) {
-            self.bytes = self.bytes.saturating_sub(length.into());
+    /// Stores how far was transmitted, before it is: with the items where they are new.
+    fn note_sent(&mut self, out: &mut Outputs) {
+        self.rows.sent = self.rows.sent.max(self.next_send().saturating_sub(1));
+        let upto = self.rows.sent;
+        if upto <= self.stored_sent {
+            return;
         }
+        self.stored_sent = upto;
+        let append = out.changes.iter_mut().rev().find_map(|change| {
+            if let Change::Append {
+                stream, seq, sent, ..
+            } = change
+            {
+                (*stream == self.stream && *seq == upto).then_some(sent)
+            } else {
+                None
+            }
+        });
+        match append {
+            Some(sent) => *sent = true,
+            None => out.changes.push(Change::Sent {
+                stream: self.stream,
+                upto,
+            }),
+        }
+    }
+
+    fn settle(&mut self, upto: u64) {
+        let count = self.rows.settle(upto);
+        self.stored_sent = self.stored_sent.max(upto);
         for (_, weight) in self.sent.drain(..count.min(self.sent.len())) {
             self.sent_weight = self.sent_weight.saturating_sub(weight.into());
         }
@@ -426,7 +608,10 @@ impl Outbox {
 
     fn begin_epoch(&mut self, epoch: u64, out: &mut Outputs) {
         self.epoch = epoch;
-        out.changes.push(Change::OutEpoch { epoch });
+        out.changes.push(Change::OutEpoch {
+            stream: self.stream,
+            epoch,
+        });
     }
 
     fn push_ready(&mut self, item: WireItem, decided: bool) {
@@ -435,69 +620,20 @@ impl Outbox {
     }
 
     fn sent_id(&self, seq: u64) -> Option<[u8; 16]> {
-        let index = seq.checked_sub(self.acked)?.checked_sub(1)?;
+        let index = seq.checked_sub(self.rows.acked)?.checked_sub(1)?;
         self.sent
             .get(usize::try_from(index).ok()?)
             .map(|(id, _)| *id)
     }
 
     fn next_send(&self) -> u64 {
-        self.acked
+        self.rows
+            .acked
             .saturating_add(1)
             .saturating_add(self.sent.len() as u64)
     }
 
     fn ready_end(&self) -> u64 {
         self.next_send().saturating_add(self.ready.len() as u64)
-    }
-}
-
-/// Asks policy about one message; returns why not.
-pub(super) fn refusal(policy: &Policy, direction: Direction, peer_agent: &Did) -> Option<Code> {
-    let item = policy::Item {
-        kind: ItemKind::Message { peer_agent },
-        proof: Proof::Pending,
-    };
-    match policy::decide(policy, direction, &item) {
-        Verdict::Pass => None,
-        // It waits: no session is up meanwhile.
-        Verdict::Hold(_) if direction == Direction::Outbound => None,
-        Verdict::Hold(reason) | Verdict::Refuse(reason) => Some(Code::from_static(reason.code())),
-    }
-}
-
-/// Withdraws a stored message if policy no longer lets it cross.
-fn judge(wire: &mut WireItem, seq: u64, policy: &Policy, out: &mut Outputs) {
-    let WireItem::Message(item) = wire else {
-        return;
-    };
-    if let Some(code) = refusal(policy, Direction::Outbound, &item.to) {
-        out.changes.push(Change::Withdrawn {
-            seq,
-            id: item.id,
-            code,
-        });
-        *wire = WireItem::Withdrawn;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn restored_bytes_count_until_the_last_restored_row_is_settled() {
-        let mut outbox = Outbox::restore(RestoredOut {
-            epoch: 1,
-            next_seq: 15,
-            acked: 0,
-            queued_bytes: 4_100,
-        });
-        assert_eq!((outbox.queued(), outbox.bytes), (14, 4_100));
-        // The first may have been small: nothing is given back for them.
-        outbox.settle(10);
-        assert_eq!((outbox.queued(), outbox.bytes), (4, 4_100));
-        outbox.settle(14);
-        assert_eq!((outbox.queued(), outbox.bytes), (0, 0));
     }
 }

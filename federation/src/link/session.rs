@@ -4,8 +4,9 @@ use entente_lexicon::{Timestamp, TrustLevel};
 
 use super::io::SocketId;
 use crate::close::CloseCode;
-use crate::frame::opening::WireLimits;
 use crate::frame::session::{Header, Kind, MAX_SESSION_FRAME, finish, open};
+use crate::frame::status::Amount;
+use crate::frame::stream::Streams;
 use crate::handshake::fault::Misbehaved;
 use crate::handshake::keys::Traffic;
 use crate::handshake::{Established, PeerKey, Role};
@@ -24,9 +25,13 @@ pub(super) struct Session {
     pub(super) peer_key: PeerKey,
     pub(super) granted: TrustLevel,
     /// What may be in flight towards the peer.
-    pub(super) limits: WireLimits,
+    pub(super) theirs: Streams<Amount>,
+    /// The largest frame towards the peer.
+    pub(super) frame: usize,
     /// What may be in flight towards us.
-    pub(super) ours: WireLimits,
+    pub(super) ours: Streams<Amount>,
+    /// Smaller windows, which hold once the peer answers this PING.
+    pub(super) narrowing: Option<([u8; 8], Streams<Amount>)>,
     /// Set unless we answered with READY and have heard nothing since: then until when.
     pub(super) confirm_by: Option<Timestamp>,
     pub(super) started: Timestamp,
@@ -58,17 +63,19 @@ impl Session {
         now: Timestamp,
         socket: SocketId,
         established: Established,
-        (limits, ours): (WireLimits, WireLimits),
+        (theirs, frame, ours): (Streams<Amount>, u64, Streams<Amount>),
         confirm_by: Option<Timestamp>,
         idle_ms: u64,
     ) -> Self {
-        let frame = limits.frame.clamp(LEAST_FRAME, MAX_SESSION_FRAME as u64);
+        let frame = frame.clamp(LEAST_FRAME, MAX_SESSION_FRAME as u64);
         Self {
             socket,
             peer_key: established.peer_key,
             granted: established.granted,
-            limits: WireLimits { frame, ..limits },
+            theirs,
+            frame: usize::try_from(frame).unwrap_or(MAX_SESSION_FRAME),
             ours,
+            narrowing: None,
             confirm_by,
             started: now,
             last_heard: now,
@@ -135,6 +142,11 @@ impl Session {
     /// Makes a PING, unless one is on its way.
     pub(super) fn ping(&mut self, now: Timestamp, token: [u8; 8]) -> (SocketId, Vec<u8>) {
         self.ping.get_or_insert((token, now));
+        self.question(now, token)
+    }
+
+    /// Makes a PING whose answer proves that the peer has read everything before it.
+    pub(super) fn question(&mut self, now: Timestamp, token: [u8; 8]) -> (SocketId, Vec<u8>) {
         self.expect_answer(now);
         let mut frame = self.begin(Kind::Ping, (0, 0, 0), token.len());
         frame.extend_from_slice(&token);
@@ -153,6 +165,9 @@ impl Session {
 
     /// Takes a PONG; returns the round trip if it answers our last PING.
     pub(super) fn ponged(&mut self, now: Timestamp, body: &[u8]) -> Option<u64> {
+        if let Some((_, windows)) = self.narrowing.take_if(|(token, _)| *token == body) {
+            self.ours = windows;
+        }
         let (_, asked) = self.ping.take_if(|(token, _)| *token == body)?;
         Some(now.since(asked))
     }
@@ -172,7 +187,7 @@ impl Session {
 
     /// Notes that there is or is not anything for which the peer owes us a frame.
     pub(super) fn note_outstanding(&mut self, outstanding: bool) {
-        if !outstanding && self.ping.is_none() {
+        if !outstanding && self.ping.is_none() && self.narrowing.is_none() {
             self.waiting_since = None;
         }
     }

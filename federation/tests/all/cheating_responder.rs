@@ -58,8 +58,8 @@ fn an_honest_responder_is_believed() {
     )));
     assert_eq!(
         out.transmits.len(),
-        1,
-        "a first session frame says that READY arrived"
+        2,
+        "PING and STATUS, the first of which says that READY arrived"
     );
 }
 

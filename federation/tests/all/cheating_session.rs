@@ -3,7 +3,9 @@
 use entente_federation::frame::items::{self, WireItem};
 use entente_federation::frame::receipt::Receipt;
 use entente_federation::frame::session::{Kind, MAX_SESSION_FRAME, finish};
-use entente_federation::{Change, Event, Evidence, Input, Item, Misbehaved, Reject, Request};
+use entente_federation::{
+    Change, Event, Evidence, Input, Item, Misbehaved, Reject, Request, Stream,
+};
 
 use crate::hand::{HandSession, faults};
 use crate::pair::agent;
@@ -16,6 +18,7 @@ fn item(number: u8) -> Item {
         from: agent(0, 0),
         to: agent(1, 0),
         bytes: vec![number; 40].into(),
+        expires: None,
     }
 }
 
@@ -37,7 +40,13 @@ fn with_messages(seed: u64) -> (HandSession, u64) {
         (item.from, item.to) = (agent(1, 0), agent(0, 0));
     }
     let now = session.victim.now;
-    let out = session.victim.link.handle(now, Input::Enqueue { items });
+    let out = session.victim.link.handle(
+        now,
+        Input::Enqueue {
+            stream: Stream::Msg,
+            items,
+        },
+    );
     let (header, body) = session.read(&out.transmits[0].1);
     assert_eq!((header.kind, header.seq), (Kind::Msg, 1));
     assert_eq!(items::read(body).unwrap().1.len(), 2);
@@ -130,7 +139,13 @@ fn an_oversize_or_malformed_frame() {
 
     for (kind, place, body) in [
         (Kind::Msg, (MSG, 5, 1), &b"junk"[..]),
-        (Kind::Msg, (2, 5, 1), &messages(0, 1..2)),
+        (Kind::Msg, (4, 5, 1), &messages(0, 1..2)),
+        (Kind::Msg, (0, 5, 1), &messages(0, 1..2)),
+        (Kind::Msg, (2, 5, 1), &messages(1, 1..2)),
+        (Kind::Ack, (2, 5, 1), b"1"),
+        (Kind::Confirm, (3, 5, 0), b""),
+        (Kind::Status, (0, 0, 0), b"junk"),
+        (Kind::Status, (1, 0, 0), b"junk"),
         (Kind::Msg, (MSG, u64::MAX, 1), &messages(0, 1..2)),
         (Kind::Msg, (MSG, 5, 1), &messages(1, 1..2)),
         (Kind::Ack, (MSG, 5, 1), b"junk"),
@@ -334,7 +349,8 @@ fn silence_in_the_session() {
     for second in 1..20 {
         let now = session.victim.now.after(second * 1_000);
         let out = session.victim.link.handle(now, Input::Timeout);
-        pings += out.transmits.len();
+        let kinds = out.transmits.iter().map(|(_, f)| session.read(f).0.kind);
+        pings += kinds.filter(|kind| *kind == Kind::Ping).count();
         assert!(out.closes.is_empty(), "{second}");
     }
     assert!((2..=4).contains(&pings), "{pings}");
@@ -354,7 +370,14 @@ fn rejects_that_are_never_confirmed_are_bounded() {
             break out;
         }
         let verdicts = (seq..seq + 128)
-            .map(|seq| (seq, entente_federation::DeliveryVerdict::Refused(code())))
+            .map(|seq| {
+                let id = [u8::try_from((seq - 1) % 128).unwrap(); 16];
+                (
+                    seq,
+                    id,
+                    entente_federation::DeliveryVerdict::Refused(code()),
+                )
+            })
             .collect();
         let now = session.victim.now;
         let _ = session
@@ -373,7 +396,8 @@ fn rejects_are_dropped_once_a_message_says_that_they_were_heard_of() {
     let _ = session.send(Kind::Msg, (MSG, 5, 1), &messages(0, 1..4));
     let code = entente_federation::Code::from_static("AGENT_GONE");
     let refused = entente_federation::DeliveryVerdict::Refused(code);
-    let verdicts = (1..4).map(|seq| (seq, refused.clone())).collect();
+    let verdict = |seq: u8| (seq.into(), [seq; 16], refused.clone());
+    let verdicts = (1..4).map(verdict).collect();
     let now = session.victim.now;
     let out = session
         .victim
@@ -396,7 +420,14 @@ fn rejects_repeated_by_ready_are_kept_until_a_frame_proves_that_it_arrived() {
         })
         .collect();
     let restored = entente_federation::Restored {
-        inn: entente_federation::RestoredIn { epoch: 5, seq: 90 },
+        inn: entente_federation::Streams {
+            msg: entente_federation::RestoredIn {
+                epoch: 5,
+                seq: 90,
+                held: 0,
+            },
+            ..entente_federation::Streams::default()
+        },
         rejects,
         ..entente_federation::Restored::default()
     };
@@ -416,7 +447,7 @@ fn a_verdict_for_another_epoch_settles_nothing_and_a_late_one_moves_the_cursor()
     let mut session = HandSession::open(1);
     let _ = session.send(Kind::Msg, (MSG, 5, 1), &messages(0, 1..2));
     let now = session.victim.now;
-    let verdicts = || vec![(1, entente_federation::DeliveryVerdict::Delivered)];
+    let verdicts = || vec![(1, [1; 16], entente_federation::DeliveryVerdict::Delivered)];
     let link = &mut session.victim.link;
     let out = link.handle(
         now,
@@ -441,6 +472,7 @@ fn a_verdict_for_another_epoch_settles_nothing_and_a_late_one_moves_the_cursor()
             verdicts: verdicts(),
         },
     );
-    assert_eq!(out.changes, [Change::Cursor { epoch: 5, seq: 1 }]);
+    let (stream, epoch, seq) = (Stream::Msg, 5, 1);
+    assert_eq!(out.changes, [Change::Cursor { stream, epoch, seq }]);
     assert_eq!(out.transmits, []);
 }

@@ -1,6 +1,6 @@
 //! Every message arrives once and in order, or its sender learns why not, whatever happens.
 
-use entente_federation::{Event, Input, Item, Limits, Misbehaved};
+use entente_federation::{Event, Item, Limits, Misbehaved, Stream};
 use entente_lexicon::api::LinkState;
 use proptest::prelude::*;
 
@@ -101,6 +101,7 @@ fn check_honest(event: &Event) {
     let harmless = match event {
         Event::Misbehaved { how, .. } => *how == Misbehaved::HandshakeTimeout,
         Event::RolledBack { .. } | Event::Gap { .. } | Event::StoreBroken { .. } => false,
+        Event::PeerReset { .. } => false,
         Event::Up { .. } | Event::Idle | Event::Down { .. } => true,
     };
     assert!(harmless, "{event:?}");
@@ -253,7 +254,11 @@ fn a_receiver_rolled_back_says_that_there_is_a_gap_and_goes_on() {
     pair.start(BETA);
     pair.send(ALPHA, 3);
     assert!(pair.run_until(60_000, Pair::settled));
-    let gap = Event::Gap { from: 6, upto: 12 };
+    let gap = Event::Gap {
+        stream: Stream::Msg,
+        from: 6,
+        upto: 12,
+    };
     assert_eq!(pair.nodes[BETA].count(|e| *e == gap), 1);
 }
 
@@ -324,7 +329,7 @@ fn an_item_too_large_or_empty_is_refused_alone() {
     items[2].bytes = Vec::new().into();
     items[3].bytes = vec![1; 128 * 1024].into();
     let sent = [items.iter().map(|item| item.id).collect(), Vec::new()];
-    pair.input(ALPHA, Input::Enqueue { items });
+    pair.offer(ALPHA, items);
     assert!(pair.run_until(60_000, Pair::settled));
     pair.check(&sent);
     assert_eq!(
@@ -342,7 +347,7 @@ fn large_messages_respect_the_window_in_bytes() {
         item.bytes = vec![1; 100 * 1024].into();
     }
     let sent = [items.iter().map(|item| item.id).collect(), Vec::new()];
-    pair.input(ALPHA, Input::Enqueue { items });
+    pair.offer(ALPHA, items);
     assert!(pair.run_until(60_000, Pair::settled));
     pair.check(&sent);
 }
@@ -356,7 +361,11 @@ fn a_store_that_lost_a_row_is_said_out_loud() {
     pair.start(BETA);
     pair.run_for(60_000);
     assert_eq!(
-        pair.nodes[ALPHA].count(|e| *e == Event::StoreBroken { seq: 1 }),
+        pair.nodes[ALPHA].count(|e| *e
+            == Event::StoreBroken {
+                stream: Stream::Msg,
+                seq: 1
+            }),
         1
     );
 }
@@ -381,13 +390,19 @@ fn what_was_held_ready_does_not_outlive_its_session() {
 }
 
 #[test]
-fn the_dialler_holds_the_starting_window_whatever_its_own_limits() {
+fn the_diallers_own_window_holds_once_its_status_was_heard() {
     let mut pair = Pair::new(16);
     pair.nodes[ALPHA].config.limits.window_items = 1;
     pair.nodes[BETA].config.allow_outbound = false;
     pair.start_both();
     pair.run_for(1_000);
+    let before = pair.nodes[BETA].transmits;
     let sent = [Vec::new(), pair.send(BETA, 100)];
-    assert!(pair.run_until(1_000, Pair::settled));
+    assert_eq!(pair.nodes[BETA].transmits - before, 1);
+    assert!(pair.run_until(10_000, Pair::settled));
     pair.check(&sent);
+    let frames = pair.nodes[BETA].transmits - before;
+    assert!(frames >= 100, "one at a time: {frames}");
+    let blamed = |node: &crate::pair::Node| node.count(|e| matches!(e, Event::Misbehaved { .. }));
+    assert!(pair.nodes.iter().all(|node| blamed(node) == 0));
 }

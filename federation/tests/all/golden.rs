@@ -141,6 +141,7 @@ fn session_frames(alpha: &Identity, beta: &Identity, traffic: &Traffic, reject: 
             from: agent(0, 0),
             to: agent(1, to),
             bytes: vec![number; 8].into(),
+            expires: None,
         })
     };
     sent("5-ping", 0, Kind::Ping, (0, 0, 0), b"roundtrp");

@@ -18,6 +18,7 @@ mod cheating_session;
 mod decoders;
 mod delivery;
 mod dialling;
+mod disk;
 mod examples;
 mod golden;
 mod hand;

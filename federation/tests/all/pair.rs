@@ -2,17 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use entente_federation::handshake::transcript::{LABEL_AUTH, LABEL_READY};
 use entente_federation::{
-    Change, Claimed, Code, Config, DeliveryVerdict, Event, Evidence, Input, Item, Limits, Link,
-    Outputs, Own, Peer, PeerDocument, Reject, Request, Restored, RestoredIn, RestoredOut, SocketId,
-    View,
+    Claimed, Code, Config, Event, Input, Item, Limits, Link, Outputs, Own, Peer, PeerDocument,
+    Request, SocketId, Stream, View,
 };
 use entente_lexicon::{Did, Host, Timestamp, TrustLevel};
-use entente_trust::crypto::hash::sha256;
 use entente_trust::crypto::sign::SigningKey;
 use entente_trust::policy::Policy;
 
+use crate::disk::Store;
 use crate::rng::TestRng;
 
 /// How long a frame, a dial or a fetch is under way.
@@ -98,18 +96,6 @@ pub(crate) fn config(own: &Identity, peer: &Identity, level: TrustLevel) -> Conf
         allow_outbound: true,
         limits: limits(),
     }
-}
-
-/// What a driver keeps on disk.
-#[derive(Clone, Default)]
-pub(crate) struct Store {
-    pub outbox: BTreeMap<u64, Item>,
-    pub restored: Restored,
-    /// Final status of each message sent from here: None for delivered.
-    pub outcome: BTreeMap<[u8; 16], Option<Code>>,
-    /// What each local agent holds, in order.
-    pub agents: BTreeMap<Did, Vec<[u8; 16]>>,
-    pub evidence: usize,
 }
 
 pub(crate) struct Node {
@@ -221,13 +207,7 @@ impl Pair {
     pub(crate) fn start(&mut self, node: usize) {
         let seed = self.rng.bytes();
         let it = &mut self.nodes[node];
-        let mut restored = it.store.restored.clone();
-        restored.out.queued_bytes = it
-            .store
-            .outbox
-            .values()
-            .map(|item| item.bytes.len() as u64)
-            .sum();
+        let restored = it.store.restore();
         let key = it.identity.key.clone();
         it.link = Some(Link::new(it.config.clone(), key, restored, seed));
         self.input(node, Input::Timeout);
@@ -286,8 +266,13 @@ impl Pair {
             })
             .collect();
         let ids = items.iter().map(|item| item.id).collect();
-        self.input(node, Input::Enqueue { items });
+        self.offer(node, items);
         ids
+    }
+
+    pub(crate) fn offer(&mut self, node: usize, items: Vec<Item>) {
+        let stream = Stream::Msg;
+        self.input(node, Input::Enqueue { stream, items });
     }
 
     pub(crate) fn message(&mut self, node: usize, from: u64, to: u64) -> Item {
@@ -302,6 +287,7 @@ impl Pair {
             from: agent(node, from),
             to: agent(1 - node, to),
             bytes: bytes.into(),
+            expires: None,
         }
     }
 
@@ -415,7 +401,7 @@ impl Pair {
                 let it = &mut self.nodes[node];
                 let verdicts = items
                     .into_iter()
-                    .map(|(seq, item)| (seq, it.store.deliver(&it.gone, &item)))
+                    .map(|(seq, item)| (seq, item.id, it.store.deliver(&it.gone, &item)))
                     .collect();
                 self.input(node, Input::Delivered { epoch, verdicts });
             }
@@ -463,7 +449,7 @@ impl Pair {
     /// Gives a link one input and does what it says, in order.
     pub(crate) fn input(&mut self, node: usize, input: Input<'_>) {
         let enqueued = match &input {
-            Input::Enqueue { items } => items.clone(),
+            Input::Enqueue { items, .. } => items.clone(),
             _ => Vec::new(),
         };
         let Some(link) = self.nodes[node].link.as_mut() else {
@@ -477,7 +463,7 @@ impl Pair {
         let it = &mut self.nodes[node];
         let stored = !outputs.changes.is_empty();
         for change in outputs.changes {
-            it.apply(change, enqueued);
+            it.apply(self.now, change, enqueued);
         }
         if stored && it.crash_after_changes {
             return self.crash(node);
@@ -514,13 +500,15 @@ impl Pair {
             }
             Request::FetchDocument => self.schedule(LATENCY_MS, Job::Document { node }),
             Request::Load {
+                stream,
                 from_seq,
                 max_items,
                 max_bytes,
             } => {
                 self.nodes[node].loads += 1;
-                let items = self.nodes[node].store.load(from_seq, max_items, max_bytes);
-                self.input(node, Input::Loaded { items });
+                let bounds = (from_seq, max_items, max_bytes);
+                let items = self.nodes[node].store.load(stream, bounds);
+                self.input(node, Input::Loaded { stream, items });
             }
             Request::Deliver { epoch, items } => self.deliver(node, epoch, items),
         }
@@ -573,144 +561,9 @@ impl Pair {
 }
 
 impl Node {
-    fn apply(&mut self, change: Change, enqueued: &[Item]) {
-        let peer = self.config.peer.clone();
-        let store = &mut self.store;
-        let restored = &mut store.restored;
-        match change {
-            Change::Append {
-                index_in_input,
-                seq,
-            } => {
-                assert!(seq > restored.out.acked && seq >= restored.out.next_seq.max(1));
-                restored.out.next_seq = seq + 1;
-                store.outbox.insert(seq, enqueued[index_in_input].clone());
-            }
-            Change::Refuse {
-                index_in_input,
-                code,
-            } => {
-                store
-                    .outcome
-                    .insert(enqueued[index_in_input].id, Some(code));
-            }
-            Change::Withdrawn { seq, id, code } => {
-                let item = store.outbox.get_mut(&seq).unwrap();
-                assert_eq!(item.id, id);
-                item.bytes = Vec::new().into();
-                assert_eq!(store.outcome.insert(id, Some(code)), None);
-            }
-            Change::Acked {
-                upto,
-                at: _,
-                rejects,
-                evidence,
-            } => {
-                assert!(upto > restored.out.acked);
-                restored.out.acked = upto;
-                check_evidence(&evidence, &peer);
-                store.settle(upto, &rejects);
-                store.evidence += 1;
-            }
-            Change::Cursor { epoch, seq } => restored.inn = RestoredIn { epoch, seq },
-            Change::Rejected(reject) => {
-                restored.rejects.retain(|other| other.seq != reject.seq);
-                restored.rejects.push(reject);
-                restored.rejects.sort_by_key(|reject| reject.seq);
-            }
-            Change::RejectsConfirmed { upto } => restored.rejects.retain(|r| r.seq > upto),
-            Change::Attested { until, .. } => restored.attested = until,
-            Change::DialOwn(number) => restored.dial_own = number,
-            Change::DialPeer(number) => {
-                assert!(number > restored.dial_peer);
-                restored.dial_peer = number;
-            }
-            Change::OutEpoch { epoch } => {
-                assert!(epoch > restored.out.epoch);
-                restored.out = RestoredOut {
-                    epoch,
-                    ..restored.out
-                };
-            }
-        }
-    }
-
     /// Counts the events that `wanted` picks.
     pub(crate) fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
         self.events.iter().filter(|event| wanted(event)).count()
-    }
-}
-
-impl Store {
-    fn load(&self, from: u64, max_items: usize, max_bytes: usize) -> Vec<(u64, Item)> {
-        let mut bytes = 0;
-        let mut items = Vec::new();
-        for (seq, item) in self.outbox.range(from..).take(max_items) {
-            bytes += item.bytes.len();
-            if bytes > max_bytes && !items.is_empty() {
-                break;
-            }
-            items.push((*seq, item.clone()));
-        }
-        items
-    }
-
-    fn deliver(&mut self, gone: &BTreeSet<Did>, item: &Item) -> DeliveryVerdict {
-        let holds = self
-            .agents
-            .get(&item.to)
-            .is_some_and(|inbox| inbox.contains(&item.id));
-        if gone.contains(&item.to) && !holds {
-            return DeliveryVerdict::Refused(Code::from_static("AGENT_GONE"));
-        }
-        let inbox = self.agents.entry(item.to.clone()).or_default();
-        if !inbox.contains(&item.id) {
-            inbox.push(item.id);
-        }
-        DeliveryVerdict::Delivered
-    }
-
-    fn settle(&mut self, upto: u64, rejects: &[Reject]) {
-        let rest = self.outbox.split_off(&(upto + 1));
-        for (seq, item) in std::mem::replace(&mut self.outbox, rest) {
-            let reject = rejects.iter().find(|reject| reject.seq == seq);
-            if item.bytes.is_empty() {
-                assert!(self.outcome.contains_key(&item.id));
-                continue;
-            }
-            assert!(reject.is_none_or(|reject| reject.id == item.id));
-            let outcome = reject.map(|reject| reject.code.clone());
-            assert_eq!(self.outcome.insert(item.id, outcome), None);
-        }
-    }
-}
-
-/// Anybody who holds the peer's key can check an acknowledgement.
-fn check_evidence(evidence: &Evidence, peer: &Peer) {
-    match evidence {
-        Evidence::Receipt {
-            kid,
-            statement,
-            signature,
-        } => {
-            assert!(!statement.starts_with(b"entente/1 "));
-            peer.document.keys[kid]
-                .verify(&[statement], signature)
-                .unwrap();
-        }
-        Evidence::Handshake {
-            kid,
-            frame,
-            prior,
-            body,
-            signature,
-        } => {
-            let label = if *frame == 3 { LABEL_AUTH } else { LABEL_READY };
-            let digest = sha256(&[b"entente/1 digest", &[0], prior, body]);
-            peer.document.keys[kid]
-                .verify(&[label, &[0], &digest], signature)
-                .unwrap();
-        }
     }
 }
 

@@ -217,7 +217,7 @@ fn a_refusal_survives_a_restart_under_a_policy_that_would_let_it_pass() {
     let items = vec![pair.message(ALPHA, 0, 0), pair.message(ALPHA, 1, 0)];
     let sent = [items.iter().map(|item| item.id).collect(), Vec::new()];
     pair.nodes[BETA].crash_after_changes = true;
-    pair.input(ALPHA, Input::Enqueue { items });
+    pair.offer(ALPHA, items);
     pair.run_for(15);
     assert!(pair.nodes[BETA].link.is_none(), "died with the refusal");
     pair.nodes[BETA].config.policy = policy(TrustLevel::Open);
@@ -239,7 +239,7 @@ fn what_the_peer_refused_may_be_withdrawn_before_its_sender_hears_of_it() {
     pair.start_both();
     pair.run_for(2_000);
     let items = vec![pair.message(ALPHA, 0, 0)];
-    pair.input(ALPHA, Input::Enqueue { items });
+    pair.offer(ALPHA, items);
     pair.run_for(15);
     pair.break_sockets();
     assert_eq!(pair.nodes[BETA].store.restored.rejects.len(), 1);
@@ -249,7 +249,7 @@ fn what_the_peer_refused_may_be_withdrawn_before_its_sender_hears_of_it() {
     }
     assert_eq!(codes(&pair, ALPHA).len(), 1);
     let items = vec![pair.message(BETA, 0, 1)];
-    pair.input(BETA, Input::Enqueue { items });
+    pair.offer(BETA, items);
     assert!(pair.run_until(60_000, Pair::settled));
     let accused = |event: &Event| matches!(event, Event::Misbehaved { .. });
     assert_eq!(pair.nodes[ALPHA].count(accused), 0);

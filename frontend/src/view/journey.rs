@@ -52,9 +52,11 @@ pub fn steps(
         .map(|(index, receipt)| Step {
             name: receipt.status.as_str(),
             state: match receipt.status {
-                ReceiptStatus::Resolving => StepState::Waiting,
-                ReceiptStatus::Accepted | ReceiptStatus::Delivered => StepState::Done,
-                ReceiptStatus::Refused => StepState::Failed,
+                ReceiptStatus::Accepted | ReceiptStatus::Delivered | ReceiptStatus::Read => {
+                    StepState::Done
+                }
+                ReceiptStatus::Resolving | ReceiptStatus::Unconfirmed => StepState::Waiting,
+                ReceiptStatus::Refused | ReceiptStatus::Expired => StepState::Failed,
             },
             at: Some(receipt.at),
             after: start
@@ -137,6 +139,7 @@ mod tests {
                     at: Timestamp(*at),
                     by: (*by).to_owned(),
                     code: code.map(str::to_owned),
+                    proof: None,
                 })
                 .collect(),
             peer_name: None,

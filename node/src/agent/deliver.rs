@@ -241,8 +241,12 @@ impl Core {
             for receipt in &receipts.items {
                 let bytes = receipt.id.as_slice().try_into();
                 let id = MessageId::from_bytes(bytes.map_err(ApiError::internal)?);
+                let proof = receipt.proof.and_then(|place| receipts.proofs.get(place));
+                let proof = proof.map(|proof| proof.as_slice());
                 match self.unseal(&id, receipt.code.as_deref())? {
-                    Again::No => ended.extend(self.take_receipt(&receipts.by, receipt, id)?),
+                    Again::No => {
+                        ended.extend(self.take_receipt(&receipts.by, receipt, id, proof)?)
+                    }
                     Again::Now => resealed = true,
                     Again::Later => {}
                 }
@@ -261,13 +265,14 @@ impl Core {
         by: &str,
         receipt: &Receipt,
         id: MessageId,
+        proof: Option<&[u8]>,
     ) -> Result<Option<EndOf>, ApiError> {
         let end = End {
             at: receipt.at,
             by: by.to_owned(),
             code: receipt.code.clone(),
         };
-        let ended = self.store.end(&id, receipt.status, &end)?;
+        let ended = self.store.step(&id, receipt.status, &end, proof)?;
         Ok(ended.map(|step| {
             if receipt.status == ReceiptStatus::Delivered
                 && let Ok(to) = Did::parse(&step.0)

@@ -10,6 +10,7 @@ mod core;
 mod deliver;
 mod handover;
 mod identity;
+mod journey;
 mod keys_store;
 mod object;
 mod outbox;

@@ -89,6 +89,7 @@ impl EndOf {
                 at: end.at,
                 by: end.by.clone(),
                 code: end.code.clone(),
+                proof: None,
             },
             accepted_at,
         }
@@ -463,7 +464,7 @@ impl Core {
             by: me.network.to_string(),
             code,
         };
-        let step = self.store.end(&departure.id, status, &end)?;
+        let step = self.store.step(&departure.id, status, &end, None)?;
         Ok(step.map_or(Fate::Open, |step| {
             Fate::Ended(EndOf::new(departure.id.clone(), step, status, &end))
         }))

@@ -8,8 +8,10 @@ use serde::Deserialize;
 use crate::agent::core::{Core, address};
 use crate::agent::deliver::{Party, inbox_view};
 use crate::agent::identity::Me;
+use crate::agent::journey::Step;
 use crate::agent::store::StoredMessage;
 use crate::error::ApiError;
+use crate::proof::Proof;
 
 const DEFAULT_PAGE: u32 = 50;
 const MAX_PAGE: u32 = 200;
@@ -83,7 +85,12 @@ impl Core {
         let rows = self.store.page(page.outgoing()?, page.after()?, limit)?;
         let full = u32::try_from(rows.len()).is_ok_and(|count| count == limit);
         let next = rows.last().filter(|_| full).map(|row| cursor(row.n));
-        let messages = rows.iter().map(|row| status_view(&me, row));
+        let messages = rows.iter().map(|row| {
+            let mut steps = self.store.steps(&row.id)?;
+            // A page of signatures is of use to nobody: each message shows its own.
+            steps.iter_mut().for_each(|step| step.proof = None);
+            status_view(&me, row, steps)
+        });
         Ok(MessageList {
             messages: messages.collect::<Result<_, _>>()?,
             cursor: next,
@@ -100,7 +107,8 @@ impl Core {
         let me = self.identity()?;
         let id = MessageId::parse(id).map_err(|_error| unknown())?;
         let row = self.store.message(&id)?.ok_or_else(unknown)?;
-        status_view(&me, &row)
+        let steps = self.store.steps(&id)?;
+        status_view(&me, &row, steps)
     }
 
     pub(super) fn inbox(&self, page: &Page) -> Result<Inbox, ApiError> {
@@ -128,7 +136,18 @@ fn inbox_message(me: &Me, row: &StoredMessage) -> Result<InboxMessage, ApiError>
     Ok(inbox_view(me, &row.id, from, body, row.stored_at))
 }
 
-fn status_view(me: &Me, row: &StoredMessage) -> Result<MessageStatus, ApiError> {
+fn step_view(step: Step) -> ReceiptView {
+    let proof = step.proof.as_deref().and_then(Proof::decode);
+    ReceiptView {
+        status: step.status,
+        at: step.end.at,
+        by: step.end.by,
+        code: step.end.code,
+        proof: proof.map(|proof| proof.view()),
+    }
+}
+
+fn status_view(me: &Me, row: &StoredMessage, steps: Vec<Step>) -> Result<MessageStatus, ApiError> {
     let ours = address(&me.did, &me.host);
     let theirs = format!("{}@{}", row.peer, row.host);
     let (from, to) = if row.outgoing {
@@ -137,24 +156,13 @@ fn status_view(me: &Me, row: &StoredMessage) -> Result<MessageStatus, ApiError> 
         (theirs, ours)
     };
     let mut receipts = vec![ReceiptView {
-        status: match row.status {
-            ReceiptStatus::Resolving => ReceiptStatus::Resolving,
-            ReceiptStatus::Accepted | ReceiptStatus::Delivered | ReceiptStatus::Refused => {
-                ReceiptStatus::Accepted
-            }
-        },
+        status: row.status.when_accepted(),
         at: row.created_at,
         by: me.network.to_string(),
         code: None,
+        proof: None,
     }];
-    if let Some(end) = &row.end {
-        receipts.push(ReceiptView {
-            status: row.status,
-            at: end.at,
-            by: end.by.clone(),
-            code: end.code.clone(),
-        });
-    }
+    receipts.extend(steps.into_iter().map(step_view));
     if !row.outgoing {
         // What its sender's relay knew is not ours to tell; it was delivered here.
         receipts = vec![ReceiptView {
@@ -162,6 +170,7 @@ fn status_view(me: &Me, row: &StoredMessage) -> Result<MessageStatus, ApiError> 
             at: row.stored_at,
             by: me.network.to_string(),
             code: None,
+            proof: None,
         }];
     }
     let body = me.open_body(&row.id, &row.body)?;

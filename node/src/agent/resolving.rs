@@ -375,7 +375,9 @@ impl Core {
             let mut ended = Vec::new();
             for row in self.store.unsealed(names, host)? {
                 if which(&row)
-                    && let Some(step) = self.store.end(&row.id, ReceiptStatus::Refused, &end)?
+                    && let Some(step) =
+                        self.store
+                            .step(&row.id, ReceiptStatus::Refused, &end, None)?
                 {
                     ended.push(EndOf::new(row.id, step, ReceiptStatus::Refused, &end));
                 }

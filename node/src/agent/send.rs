@@ -171,12 +171,7 @@ impl Core {
                 return Ok(Step::Answered(draft.repeats(&earlier.digest).map(|()| {
                     Accepted {
                         id: earlier.id.to_string(),
-                        status: match earlier.status {
-                            ReceiptStatus::Resolving => ReceiptStatus::Resolving,
-                            ReceiptStatus::Accepted
-                            | ReceiptStatus::Delivered
-                            | ReceiptStatus::Refused => ReceiptStatus::Accepted,
-                        },
+                        status: earlier.status.when_accepted(),
                     }
                 })));
             }

@@ -19,7 +19,7 @@ const SCHEMA: &[&str] = &[
         n INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, outgoing INTEGER NOT NULL,
         peer TEXT NOT NULL, host TEXT NOT NULL, created_at INTEGER NOT NULL,
         stored_at INTEGER NOT NULL, body BLOB NOT NULL, digest BLOB NOT NULL,
-        status TEXT NOT NULL, final_at INTEGER, final_by TEXT, code TEXT,
+        status TEXT NOT NULL, final_at INTEGER,
         request TEXT, network TEXT NOT NULL, envelope BLOB,
         place INTEGER, expires INTEGER, seals INTEGER NOT NULL DEFAULT 0)",
     "CREATE UNIQUE INDEX IF NOT EXISTS messages_by_id ON messages(id, outgoing, peer)",
@@ -33,6 +33,10 @@ const SCHEMA: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS epochs(
         peer TEXT NOT NULL, epoch BLOB NOT NULL, state BLOB NOT NULL, used_at INTEGER NOT NULL,
         PRIMARY KEY(peer, epoch)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS receipts(
+        id BLOB NOT NULL, status TEXT NOT NULL, at INTEGER NOT NULL, issuer TEXT NOT NULL,
+        code TEXT, proof BLOB, PRIMARY KEY(id, status)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS proofs(hash BLOB PRIMARY KEY, proof BLOB NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS tickets(hash BLOB PRIMARY KEY, expires INTEGER NOT NULL) WITHOUT ROWID",
 ];
 
@@ -91,12 +95,11 @@ pub(super) struct StoredMessage {
     pub(super) stored_at: Timestamp,
     pub(super) body: Vec<u8>,
     pub(super) status: ReceiptStatus,
-    pub(super) end: Option<End>,
     /// The other agent's name, as its card says.
     pub(super) peer_name: Option<String>,
 }
 
-/// The last step of a message's journey.
+/// A step of a message's journey.
 pub(super) struct End {
     pub(super) at: Timestamp,
     pub(super) by: String,
@@ -264,7 +267,7 @@ impl AgentStore {
                 let earlier = Earlier {
                     id: message_id(row, 1)?,
                     digest: row.blob(2)?,
-                    status: status(&row.text(3)?),
+                    status: ReceiptStatus::parse(&row.text(3)?).unwrap_or(ReceiptStatus::Accepted),
                 };
                 Ok((row.text(0)?, earlier))
             })
@@ -358,29 +361,6 @@ impl AgentStore {
         )
     }
 
-    /// Writes the last step of an outgoing message. Returns its recipient and when it was
-    /// accepted, or nothing if it had ended before.
-    pub(super) fn end(
-        &self,
-        id: &MessageId,
-        status: ReceiptStatus,
-        end: &End,
-    ) -> Result<Option<(String, Timestamp)>, StoreError> {
-        let row = self.db.row(
-            "UPDATE messages SET status = ?, final_at = ?, final_by = ?, code = ?, envelope = NULL
-             WHERE id = ? AND outgoing = 1 AND final_at IS NULL RETURNING peer, stored_at",
-            params![
-                status.as_str(),
-                end.at,
-                &end.by,
-                end.code.clone(),
-                id.to_bytes()
-            ],
-        )?;
-        row.map(|row| Ok((row.text(0)?, row.timestamp(1)?)))
-            .transpose()
-    }
-
     pub(super) fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
         let rows = self.db.rows(
             "SELECT id, peer, network, envelope FROM messages WHERE envelope IS NOT NULL ORDER BY n",
@@ -446,18 +426,10 @@ impl AgentStore {
     }
 }
 
-const COLUMNS: &str = "n, id, outgoing, peer, host, created_at, stored_at, body, status, final_at, \
-     final_by, code, (SELECT c.card ->> 'name' FROM contacts c WHERE c.did = messages.peer)";
+const COLUMNS: &str = "n, id, outgoing, peer, host, created_at, stored_at, body, status, \
+     (SELECT c.card ->> 'name' FROM contacts c WHERE c.did = messages.peer)";
 
 fn stored(row: &Row) -> Result<StoredMessage, StoreError> {
-    let end = match row.optional(9, Row::timestamp)? {
-        Some(at) => Some(End {
-            at,
-            by: row.text(10)?,
-            code: row.optional(11, Row::text)?,
-        }),
-        None => None,
-    };
     Ok(StoredMessage {
         n: row.integer(0)?,
         id: message_id(row, 1)?,
@@ -467,19 +439,9 @@ fn stored(row: &Row) -> Result<StoredMessage, StoreError> {
         created_at: row.timestamp(5)?,
         stored_at: row.timestamp(6)?,
         body: row.blob(7)?,
-        status: status(&row.text(8)?),
-        end,
-        peer_name: row.optional(12, Row::text)?,
+        status: ReceiptStatus::parse(&row.text(8)?).unwrap_or(ReceiptStatus::Accepted),
+        peer_name: row.optional(9, Row::text)?,
     })
-}
-
-fn status(text: &str) -> ReceiptStatus {
-    match text {
-        "resolving" => ReceiptStatus::Resolving,
-        "delivered" => ReceiptStatus::Delivered,
-        "refused" => ReceiptStatus::Refused,
-        _ => ReceiptStatus::Accepted,
-    }
 }
 
 fn hex_list(ids: impl Iterator<Item = [u8; 16]>) -> String {
@@ -498,7 +460,7 @@ fn message_id(row: &Row, column: usize) -> Result<MessageId, StoreError> {
     Ok(MessageId::from_bytes(id_bytes(row, column)?))
 }
 
-fn did(row: &Row, column: usize) -> Result<Did, StoreError> {
+pub(super) fn did(row: &Row, column: usize) -> Result<Did, StoreError> {
     Did::parse(&row.text(column)?)
         .ok()
         .ok_or(StoreError::Column(column))

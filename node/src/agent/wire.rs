@@ -64,21 +64,25 @@ pub(crate) struct DeliveryReply {
 pub(crate) struct Receipts {
     /// The DID of the network whose relay signed them.
     pub(crate) by: String,
-    /// Each message's last step.
+    /// Each message's latest step.
     pub(crate) items: Vec<Receipt>,
+    /// The signatures under them, each perhaps under many; see [`Proof`](crate::proof::Proof).
+    pub(crate) proofs: Vec<ByteBuf>,
 }
 
-/// One message's last step.
+/// One message's latest step.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Receipt {
     /// The message's id, 16 bytes.
     pub(crate) id: ByteBuf,
-    /// `delivered` or `refused`.
+    /// What became of it.
     pub(crate) status: ReceiptStatus,
     /// When.
     pub(crate) at: Timestamp,
     /// Why it was refused.
     pub(crate) code: Option<String>,
+    /// The place of its signature among the proofs.
+    pub(crate) proof: Option<usize>,
 }
 
 /// The prekey of an agent, as a link or the agent's object answers.

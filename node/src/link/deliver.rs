@@ -83,7 +83,11 @@ impl Driver {
             };
             let bytes = batch.iter().map(|(_, _, item)| item.bytes.len()).sum();
             self.note_undelivered(0, bytes);
-            let settled = batch.iter().map(|(_, seq, _)| *seq).zip(verdicts).collect();
+            let settled = batch
+                .iter()
+                .zip(verdicts)
+                .map(|((_, seq, item), verdict)| (*seq, item.id, verdict))
+                .collect();
             self.feed_quietly(Input::Delivered {
                 epoch,
                 verdicts: settled,

@@ -1,7 +1,7 @@
 //! Feeds the state machine and does what it says.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use entente_federation::{Change, CloseCode, Event, Input, Link, Outputs, Request, SocketId};
@@ -39,6 +39,7 @@ pub(super) struct Driver {
     pub(super) deliveries: Deliveries,
     pub(super) prekeys: Prekeys,
     pub(super) telling: Cell<bool>,
+    pub(super) passing: Cell<bool>,
     pub(super) keeper: Keeper,
     /// The state and error that were last written down.
     pub(super) noted: RefCell<Option<(LinkState, Option<String>)>>,
@@ -64,6 +65,7 @@ impl Driver {
             deliveries: Deliveries::default(),
             prekeys: Prekeys::default(),
             telling: Cell::new(false),
+            passing: Cell::new(false),
             keeper: Keeper::new(&env),
             noted: RefCell::new(None),
             reported: RefCell::default(),
@@ -99,8 +101,8 @@ impl Driver {
         offered: &[Outgoing],
     ) -> Result<Vec<Option<String>>, ApiError> {
         let mut refused = vec![None; offered.len()];
-        let mut next = Some(self.handle(input)?);
-        while let Some(outputs) = next.take() {
+        let mut waiting = VecDeque::from([self.handle(input)?]);
+        while let Some(outputs) = waiting.pop_front() {
             for change in &outputs.changes {
                 if let Change::Refuse {
                     index_in_input,
@@ -111,7 +113,7 @@ impl Driver {
                     *slot = Some(code.to_string());
                 }
             }
-            next = self.perform(outputs, offered)?;
+            waiting.extend(self.perform(outputs, offered)?);
         }
         Ok(refused)
     }
@@ -122,12 +124,12 @@ impl Driver {
         Ok(machine.handle(internal::now(), input))
     }
 
-    /// Does one batch of outputs. Returns the outputs of a `Load` that it answered, if any.
+    /// Does one batch of outputs. Returns the outputs of each `Load` that it answered.
     fn perform(
         self: &Rc<Self>,
         outputs: Outputs,
         offered: &[Outgoing],
-    ) -> Result<Option<Outputs>, ApiError> {
+    ) -> Result<Vec<Outputs>, ApiError> {
         if let Err(error) = self.store_changes(&outputs.changes, offered) {
             self.reset();
             return Err(error);
@@ -139,18 +141,23 @@ impl Driver {
         for (socket, code, reason) in &outputs.closes {
             self.close(*socket, *code, reason);
         }
-        let mut loaded = None;
+        let mut loaded = Vec::new();
         for request in outputs.requests {
-            loaded = self.run(request)?.or(loaded);
+            loaded.extend(self.run(request)?);
         }
         outputs.events.iter().for_each(|event| self.report(event));
         self.note_changes(&outputs.changes);
         self.note_state();
         self.weigh();
         let ended =
-            |change: &Change| matches!(change, Change::Acked { .. } | Change::Withdrawn { .. });
+            |change: &Change| matches!(change, Change::Acked { .. } | Change::Bounced { .. });
         if outputs.changes.iter().any(ended) {
             self.tell_senders();
+        }
+        let arrived =
+            |change: &Change| matches!(change, Change::Received { .. } | Change::Gap { .. });
+        if outputs.changes.iter().any(arrived) {
+            self.pass_on();
         }
         Ok(loaded)
     }
@@ -175,12 +182,13 @@ impl Driver {
                 spawn_local(async move { driver.dial().await });
             }
             Request::Load {
+                stream,
                 from_seq,
                 max_items,
                 max_bytes,
             } => {
-                let items = self.store.load(from_seq, max_items, max_bytes)?;
-                return self.handle(Input::Loaded { items }).map(Some);
+                let items = self.store.load(stream, from_seq, max_items, max_bytes)?;
+                return self.handle(Input::Loaded { stream, items }).map(Some);
             }
             Request::Deliver { epoch, items } => self.deliver(epoch, items),
             Request::FetchDocument => {
@@ -254,21 +262,25 @@ impl Driver {
                     Some(CloseCode::from(*how).code().to_string()),
                 )
             }
-            Event::RolledBack { epoch } => {
+            Event::RolledBack { stream, epoch } => {
                 console_warn!(
-                    "our outbox was rolled back; everything is offered again in epoch {epoch}"
+                    "our outbox {} was rolled back; everything is offered again in epoch {epoch}",
+                    stream.as_str()
                 );
                 return;
             }
-            Event::Gap { from, upto } => {
-                console_error!(
-                    "the peer forgot messages {from} to {upto} that it had acknowledged"
-                );
+            Event::PeerReset { stream, epoch } => {
+                console_warn!("the peer began {} anew, in epoch {epoch}", stream.as_str());
                 return;
             }
-            Event::StoreBroken { seq } => {
+            Event::Gap { stream, from, upto } => {
+                console_warn!("{} {from} to {upto} are missing for good", stream.as_str());
+                return;
+            }
+            Event::StoreBroken { stream, seq } => {
                 console_error!(
-                    "message {seq} is missing in the outbox; the link waits for a restart"
+                    "{} {seq} is missing in the outbox; the link waits for a restart",
+                    stream.as_str()
                 );
                 return;
             }

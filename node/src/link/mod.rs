@@ -15,12 +15,14 @@ mod history;
 mod keeper;
 mod object;
 mod own;
+mod passing;
 mod policy;
 mod prekeys;
 mod preview;
 mod receipts;
 mod sockets;
 mod store;
+mod streams;
 mod upgrade;
 mod why;
 

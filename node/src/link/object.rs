@@ -6,9 +6,10 @@
 
 use std::rc::Rc;
 
-use entente_federation::{Code, Input, Item};
-use entente_lexicon::Did;
-use entente_lexicon::api::{LinkState, PeerTrust, PeerView};
+use entente_federation::{Amounts, Code, Input, Item, Status, Stream};
+use entente_lexicon::api::{LinkAmount, LinkAmounts, LinkState, PeerOutlook, PeerTrust, PeerView};
+use entente_lexicon::{Did, Timestamp};
+use entente_trust::message::Header;
 use entente_trust::message::origin::has_origin;
 use worker::{
     DurableObject, Env, Method, Request, Response, State, WebSocket, WebSocketIncomingMessage,
@@ -269,11 +270,13 @@ impl Driver {
                 .try_into()
                 .map_err(|_error| ApiError::internal("a message id is not 16 bytes"))?;
             let to = Did::parse(&entry.to).map_err(ApiError::internal)?;
+            let bytes = entry.bytes.into_vec();
             let item = Item {
                 id,
                 from: from.clone(),
                 to,
-                bytes: entry.bytes.into_vec().into(),
+                expires: Header::peek(&bytes).ok().and_then(|header| header.expires),
+                bytes: bytes.into(),
             };
             // An answer of ours that was lost makes the agent hand over again.
             if !held.get(&item.id).is_some_and(|known| known.holds(&item)) {
@@ -288,7 +291,8 @@ impl Driver {
             .iter()
             .map(|outgoing| outgoing.item.clone())
             .collect();
-        let outcomes = self.feed_offer(Input::Enqueue { items }, &offered)?;
+        let stream = Stream::Msg;
+        let outcomes = self.feed_offer(Input::Enqueue { stream, items }, &offered)?;
         for (place, outcome) in places.into_iter().zip(outcomes) {
             if let Some(slot) = refused.get_mut(place) {
                 *slot = outcome;
@@ -323,6 +327,12 @@ impl Driver {
             last_error: view
                 .as_ref()
                 .and_then(|v| v.last_error.as_ref().map(ToString::to_string)),
+            limits: view.as_ref().map(|view| amounts(&view.status.limits)),
+            usage: view.as_ref().map(|view| amounts(&view.status.usage)),
+            peer_view: view
+                .as_ref()
+                .and_then(|view| view.peer.as_ref())
+                .map(|(status, at)| peer_outlook(status, *at)),
             next_retry: view.as_ref().and_then(|view| view.next_retry),
             trust: PeerTrust {
                 approval: self.approval_view(&peer)?,
@@ -330,6 +340,34 @@ impl Driver {
             },
         };
         Ok(Response::from_json(&shown)?)
+    }
+}
+
+fn amounts(amounts: &Amounts) -> LinkAmounts {
+    let shown = |amount: entente_federation::Amount| LinkAmount {
+        items: amount.items,
+        bytes: amount.bytes,
+    };
+    LinkAmounts {
+        messages: shown(amounts.msg),
+        events: shown(amounts.evt),
+        controls: shown(amounts.ctl),
+        outbox: shown(amounts.outbox),
+    }
+}
+
+fn peer_outlook(status: &Status, at: Timestamp) -> PeerOutlook {
+    let view = &status.view;
+    PeerOutlook {
+        at,
+        trust_level: view.level,
+        queued: view.queued,
+        queued_events: view.events,
+        oldest_age_ms: view.oldest,
+        round_trip_ms: view.rtt,
+        last_error: view.error.clone(),
+        limits: amounts(&status.limits),
+        usage: amounts(&status.usage),
     }
 }
 

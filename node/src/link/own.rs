@@ -107,6 +107,7 @@ impl Driver {
         self.machine.replace(Some(machine));
         self.feed(Input::Timeout)?;
         self.tell_senders();
+        self.pass_on();
         Ok(())
     }
 

@@ -46,13 +46,25 @@ impl Driver {
             }
             let mut failed = None;
             let mut told = Vec::new();
+            let mut doubts = Vec::new();
             for ((object, by_peer), batch) in by_sender(&ended) {
-                match self.tell(&object, by_peer, &batch).await {
-                    Ok(()) => told.extend(batch.iter().map(|ended| ended.seq)),
-                    Err(error) => failed = Some(error),
+                if let Err(error) = self.tell(&object, by_peer, &batch).await {
+                    failed = Some(error);
+                    continue;
+                }
+                for ended in batch {
+                    let list = if ended.is_final {
+                        &mut told
+                    } else {
+                        &mut doubts
+                    };
+                    list.push(ended.seq);
                 }
             }
-            self.store.transaction(|| self.store.told(&told))?;
+            self.store.transaction(|| {
+                self.store.told_doubts(&doubts)?;
+                self.store.told(&told)
+            })?;
             if let Some(error) = failed {
                 return Err(error);
             }
@@ -65,21 +77,27 @@ impl Driver {
         } else {
             self.own()?.did.clone()
         };
-        let items = batch
-            .iter()
-            .map(|ended| Receipt {
-                id: ByteBuf::from(ended.id.as_slice()),
-                status: match ended.code {
-                    Some(_) => ReceiptStatus::Refused,
-                    None => ReceiptStatus::Delivered,
-                },
-                at: ended.at,
-                code: ended.code.clone(),
-            })
-            .collect();
+        let mut places = BTreeMap::new();
+        let mut proofs = Vec::new();
+        for n in batch.iter().filter_map(|ended| ended.proof) {
+            if !places.contains_key(&n)
+                && let Some(proof) = self.store.proof(n)?
+            {
+                places.insert(n, proofs.len());
+                proofs.push(ByteBuf::from(proof));
+            }
+        }
+        let items = batch.iter().map(|ended| Receipt {
+            id: ByteBuf::from(ended.id.as_slice()),
+            status: status(ended),
+            at: ended.at,
+            code: ended.code.clone(),
+            proof: ended.proof.and_then(|n| places.get(&n).copied()),
+        });
         let receipts = Receipts {
             by: by.to_string(),
-            items,
+            items: items.collect(),
+            proofs,
         };
         let stub = internal::agent(&self.env, object)?;
         match wire::call::<()>(&stub, "/receipts", &receipts).await {
@@ -87,6 +105,16 @@ impl Driver {
             Err(error) if error.status == 410 => Ok(()),
             outcome => outcome,
         }
+    }
+}
+
+/// What became of a message, as its sender is told.
+fn status(ended: &Ended) -> ReceiptStatus {
+    match ended.code.as_deref() {
+        _ if !ended.is_final => ReceiptStatus::Unconfirmed,
+        None => ReceiptStatus::Delivered,
+        Some("EXPIRED" | "UNCONFIRMED") => ReceiptStatus::Expired,
+        Some(_) => ReceiptStatus::Refused,
     }
 }
 

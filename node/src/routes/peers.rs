@@ -266,6 +266,9 @@ async fn shown(call: &Call, row: &PeerRow, ban: Option<BanRow>) -> PeerView {
         round_trip_ms: None,
         last_error: None,
         next_retry: None,
+        limits: None,
+        usage: None,
+        peer_view: None,
         trust: PeerTrust {
             allow_collections: policy.allow_collections,
             allow_networks: texts(&policy.allow_networks),

@@ -5,7 +5,7 @@
 //! `STALE_DIAL`, when a stall holds an AUTH back until its dialler has given up and dialled anew.
 //! Nobody rolls a store back here, so its three events are faults of the core as well.
 
-use entente_federation::{Event, Misbehaved};
+use entente_federation::{Event, Misbehaved, Stream};
 
 use super::Check;
 use crate::fact::Fact;
@@ -26,7 +26,9 @@ impl Check for Accusations {
             Event::Misbehaved { how, .. } => {
                 !calm && matches!(how, Misbehaved::HandshakeTimeout | Misbehaved::StaleDial)
             }
-            Event::RolledBack { .. } | Event::Gap { .. } | Event::StoreBroken { .. } => false,
+            // Events make room for newer ones; `gaps` looks at those.
+            Event::Gap { stream, .. } => *stream == Stream::Evt,
+            Event::RolledBack { .. } | Event::PeerReset { .. } | Event::StoreBroken { .. } => false,
             Event::Up { .. } | Event::Idle | Event::Down { .. } => true,
         };
         if fair {

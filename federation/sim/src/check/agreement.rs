@@ -14,7 +14,7 @@ impl Check for Agreement {
     fn see(&mut self, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
             Fact::Rested(rest) | Fact::Left(rest) if rest.queued != rest.rows => Err(format!(
-                "end {} counts {} messages not acknowledged and stores {}",
+                "end {} counts {:?} not acknowledged and stores {:?}",
                 rest.end, rest.queued, rest.rows
             )),
             _ => Ok(()),

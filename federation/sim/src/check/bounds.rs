@@ -1,6 +1,6 @@
 //! Queues and windows stay within their bounds.
 
-use entente_federation::Limits;
+use entente_federation::{Amount, Limits, Stream};
 
 use super::Check;
 use crate::fact::Fact;
@@ -22,8 +22,11 @@ impl Check for Bounds {
         match fact {
             Fact::Rested(rest) | Fact::Left(rest) => {
                 let limits = rest.limits;
-                let fits = rest.rows <= limits.outbox_items
-                    && rest.bytes <= limits.outbox_bytes
+                let within = |rows, bytes, most: Amount| rows <= most.items && bytes <= most.bytes;
+                let fits = rest.rows.msg <= limits.outbox_items
+                    && rest.bytes.msg <= limits.outbox_bytes
+                    && within(rest.rows.evt, rest.bytes.evt, limits.outbox(Stream::Evt))
+                    && within(rest.rows.ctl, rest.bytes.ctl, limits.outbox(Stream::Ctl))
                     && rest.rejects <= MOST_REJECTS;
                 complain(fits, || format!("{rest:?}"))
             }

@@ -1,5 +1,6 @@
 //! A link with work always has a next attempt due, and after healing none has work left.
 
+use entente_federation::Streams;
 use entente_lexicon::TrustLevel;
 
 use super::Check;
@@ -17,15 +18,17 @@ impl Check for Convergence {
         match fact {
             // Under private nothing may be tried.
             Fact::Rested(rest)
-                if rest.level != TrustLevel::Private && rest.queued > 0 && !rest.has_alarm =>
+                if rest.level != TrustLevel::Private
+                    && rest.queued != Streams::default()
+                    && !rest.has_alarm =>
             {
                 Err(format!(
-                    "end {} has {} messages waiting and no timer",
+                    "end {} has {:?} waiting and no timer",
                     rest.end, rest.queued
                 ))
             }
-            Fact::Left(rest) if rest.rows > 0 => Err(format!(
-                "end {} still has {} messages after healing",
+            Fact::Left(rest) if rest.rows != Streams::default() => Err(format!(
+                "end {} still has {:?} after healing",
                 rest.end, rest.rows
             )),
             _ => Ok(()),

@@ -3,7 +3,9 @@
 mod accusations;
 mod agreement;
 mod bounds;
+mod controls;
 mod convergence;
+mod gaps;
 mod once;
 mod order;
 mod privacy;
@@ -39,7 +41,9 @@ pub(crate) struct Checks {
     accusations: accusations::Accusations,
     agreement: agreement::Agreement,
     bounds: bounds::Bounds,
+    controls: controls::Controls,
     convergence: convergence::Convergence,
+    gaps: gaps::Gaps,
     once: once::Once,
     order: order::Order,
     privacy: privacy::Privacy,
@@ -47,7 +51,7 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
-    fn all(&mut self) -> [&mut dyn Check; 8] {
+    fn all(&mut self) -> [&mut dyn Check; 10] {
         [
             &mut self.once,
             &mut self.order,
@@ -56,6 +60,8 @@ impl Checks {
             &mut self.accusations,
             &mut self.agreement,
             &mut self.bounds,
+            &mut self.controls,
+            &mut self.gaps,
             &mut self.convergence,
         ]
     }

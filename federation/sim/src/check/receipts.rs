@@ -24,6 +24,8 @@ enum Told {
     Delivered,
     Refused,
     Withdrawn,
+    Expired,
+    Unknown,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +53,11 @@ impl Receipts {
                 "message {message} was acknowledged, but no agent holds it"
             ));
         }
+        if told == Told::Expired && course.committed {
+            return Err(format!(
+                "message {message} expired before it was sent, but an agent holds it"
+            ));
+        }
         Ok(())
     }
 }
@@ -66,7 +73,13 @@ impl Check for Receipts {
                 self.courses.entry(number(&item.id)).or_default().accepted = true;
             }
             Fact::Committed { message, .. } => {
-                self.courses.entry(*message).or_default().committed = true;
+                let course = self.courses.entry(*message).or_default();
+                course.committed = true;
+                if course.told == Some(Told::Expired) {
+                    return Err(format!(
+                        "an agent holds message {message}, which expired before it was sent"
+                    ));
+                }
             }
             Fact::Rejected { message } => {
                 self.courses.entry(*message).or_default().rejected = true;
@@ -81,6 +94,11 @@ impl Check for Receipts {
             }
             Fact::Refused { message } => return self.tell(*message, Told::Refused),
             Fact::Withdrawn { message } => return self.tell(*message, Told::Withdrawn),
+            Fact::Expired { message } => return self.tell(*message, Told::Expired),
+            Fact::Unconfirmed {
+                message,
+                is_final: true,
+            } => return self.tell(*message, Told::Unknown),
             Fact::Settled { message, refused } => {
                 let told = if *refused {
                     Told::Refused

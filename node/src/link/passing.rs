@@ -1,0 +1,73 @@
+//! Passes on what streams evt and ctl brought: it is stored here already, and leaves only once
+//! whoever it is for has committed it.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use entente_federation::{Input, Stream};
+use entente_lexicon::api::NewEvent;
+use wasm_bindgen_futures::spawn_local;
+use worker::{Delay, console_warn};
+
+use crate::error::ApiError;
+use crate::internal;
+use crate::link::driver::Driver;
+
+/// Items passed on at a time.
+const MAX_BATCH: u32 = 128;
+/// Between two attempts that fail.
+const RETRY_MS: u64 = 1_000;
+
+impl Driver {
+    /// Starts passing on, unless that is under way already.
+    pub(super) fn pass_on(self: &Rc<Self>) {
+        if self.passing.replace(true) {
+            return;
+        }
+        let driver = Rc::clone(self);
+        spawn_local(async move {
+            while let Err(error) = driver.pass_all_on().await {
+                console_warn!("what a peer sent could not be passed on, trying again: {error}");
+                Delay::from(Duration::from_millis(RETRY_MS)).await;
+            }
+            driver.passing.set(false);
+        });
+    }
+
+    async fn pass_all_on(self: &Rc<Self>) -> Result<(), ApiError> {
+        for stream in [Stream::Ctl, Stream::Evt] {
+            self.tell_gaps(stream).await?;
+            loop {
+                let arrivals = self.store.arrivals(stream, MAX_BATCH)?;
+                let Some(last) = arrivals.last().map(|arrival| arrival.n) else {
+                    break;
+                };
+                for arrival in &arrivals {
+                    // A later version may send what this one does not know: it is let go.
+                    console_warn!("a record of {} is of an unknown kind", arrival.item.from);
+                }
+                self.store.passed_on(stream, last)?;
+                let count = arrivals.len() as u64;
+                self.feed_quietly(Input::Taken { stream, count });
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows viewers what is missing.
+    async fn tell_gaps(&self, stream: Stream) -> Result<(), ApiError> {
+        for gap in self.store.gaps(stream)? {
+            let missing = gap.last.saturating_sub(gap.first).saturating_add(1);
+            let event = NewEvent {
+                kind: "events.gap".to_owned(),
+                at: gap.at,
+                peer: Some(self.peer()?.host.to_string()),
+                label: Some(format!("{missing} {}", stream.as_str())),
+                ..NewEvent::default()
+            };
+            internal::report(&self.env, &[event]).await?;
+            self.store.told_gap(stream, gap.first)?;
+        }
+        Ok(())
+    }
+}
