@@ -23,6 +23,8 @@ pub use frame::status::{Amount, Amounts, Status};
 pub use frame::stream::{Stream, Streams};
 pub use handshake::Claimed;
 pub use handshake::fault::Misbehaved;
+#[cfg(feature = "planted-bugs")]
+pub use link::PlantedBug;
 pub use link::{
     Bounce, Change, Config, DeliveryVerdict, Event, Evidence, Input, Item, Limits, Link, Outputs,
     Own, Peer, PeerDocument, Reject, Request, Restored, RestoredIn, RestoredOut, SocketId, View,

@@ -177,7 +177,10 @@ pub(crate) struct Sim {
     /// Run so many seeds, one after the other
     #[arg(long, value_name = "K", default_value_t = 1)]
     pub(crate) seeds: u64,
-    /// Plant a bug, to see it found
+    /// One network in so many lies; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) liars: usize,
+    /// Plant a bug in the core, to see it found
     #[arg(long, value_enum)]
     pub(crate) plant: Option<SimPlant>,
 }
@@ -185,9 +188,9 @@ pub(crate) struct Sim {
 /// A bug to plant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum SimPlant {
-    /// One acknowledgement is not stored.
+    /// One acknowledgement is taken, but not given to the driver to store.
     DropAck,
-    /// One message is taken twice.
+    /// One message offered again is not recognised.
     SkipDedup,
 }
 

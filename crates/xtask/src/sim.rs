@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::Result;
-use entente_federation_sim::{Failure, Plant, Settings, Summary, run as simulate};
+use entente_federation_sim::{Failure, PlantedBug, Settings, Summary, run as simulate};
 
 use crate::cli::{Sim, SimPlant};
 
@@ -64,9 +64,10 @@ fn settings(args: &Sim, seed: u64) -> Settings {
         seed,
         networks: args.networks,
         minutes: args.minutes,
+        liars: args.liars,
         plant: args.plant.map(|plant| match plant {
-            SimPlant::DropAck => Plant::DropAck,
-            SimPlant::SkipDedup => Plant::SkipDedup,
+            SimPlant::DropAck => PlantedBug::DropAck,
+            SimPlant::SkipDedup => PlantedBug::SkipDedup,
         }),
     }
 }
@@ -116,6 +117,8 @@ fn line(seed: u64, summary: &Summary, seconds: f64) -> String {
         faults,
         crashes,
         accusations,
+        lies,
+        handed_again,
         withdrawn_but_held,
         rejected_but_held,
         healing_ms,
@@ -123,8 +126,8 @@ fn line(seed: u64, summary: &Summary, seconds: f64) -> String {
     } = summary;
     format!(
         "seed {seed}: {links} links, {events} events, {faults} faults, {crashes} crashes, \
-         {sessions} session ends; messages: {accepted} accepted, {refused} refused at once, \
-         {committed} committed, {expired} expired, {duplicates} offered again, {withdrawn_but_held} withdrawn and {rejected_but_held} \
+         {sessions} session ends, {lies} lies; messages: {accepted} accepted, {refused} refused at once, \
+         {committed} committed, {expired} expired, {duplicates} offered again, {handed_again} times handed over again, {withdrawn_but_held} withdrawn and {rejected_but_held} \
          refused though held; \
          events and records: {received} arrived, {gaps} gaps; {accusations} timeouts and stale dials; healed in {healing_ms} ms; {seconds:.1} s\n  \
          trace {trace}"

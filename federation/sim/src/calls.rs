@@ -8,7 +8,6 @@ use entente_lexicon::Timestamp;
 use crate::agent::Taken;
 use crate::fact::{Fact, number};
 use crate::queue::{Call, Job};
-use crate::settings::Plant;
 use crate::world::World;
 
 /// One call to an agent in so many fails before the agent commits, as many after.
@@ -23,12 +22,18 @@ impl World {
         let mut touched = Vec::new();
         for (waiting, (seq, item)) in (before + 1..).zip(items) {
             let agent = self.agent_by_did[&item.to];
-            let failed = self.checks.see(&Fact::Handed {
+            let it = &self.ends[end];
+            let handed = Fact::Handed {
                 end,
+                life: it.life,
+                place: (epoch, seq),
+                settled: it.store.received(),
                 item: &item,
-                policy: &self.ends[end].policy,
+                policy: &it.policy,
                 waiting,
-            });
+            };
+            let is_honest = self.is_honest(end);
+            let failed = is_honest.then(|| self.checks.see(&handed)).flatten();
             if let Some(failed) = failed {
                 self.violation.get_or_insert(failed);
             }
@@ -71,16 +76,17 @@ impl World {
 
     /// A call reaches its agent, whether or not the link that made it still lives.
     pub(crate) fn commit(&mut self, call: Call) {
-        let orphan = self.ends[call.end].life != call.life;
+        let is_orphan = self.ends[call.end].life != call.life;
         if self.faulty
             && self
                 .rng
-                .once_in(if orphan { 2 } else { CALL_FAILS_ONCE_IN })
+                .once_in(if is_orphan { 2 } else { CALL_FAILS_ONCE_IN })
         {
             return self.again(call);
         }
         let at = self.local(call.end);
-        let take = |(seq, item): &(u64, Item)| (*seq, item.id, self.take(call.agent, item, at));
+        let take =
+            |(seq, item): &(u64, Item)| (*seq, item.id, self.take(&call, is_orphan, item, at));
         let verdicts = call.items.iter().map(take).collect();
         if self.faulty && self.rng.once_in(CALL_FAILS_ONCE_IN) {
             return self.again(call);
@@ -103,21 +109,26 @@ impl World {
         }
     }
 
-    fn take(&mut self, agent: usize, item: &Item, at: Timestamp) -> DeliveryVerdict {
+    fn take(
+        &mut self,
+        call: &Call,
+        is_orphan: bool,
+        item: &Item,
+        at: Timestamp,
+    ) -> DeliveryVerdict {
         let message = number(&item.id);
         let expires = self.expiries.get(&message);
         let is_late = expires.is_some_and(|expires| *expires <= at);
-        let taken = self.agents[agent].take(message, is_late);
-        let skips = self.settings.plant == Some(Plant::SkipDedup) && !self.planted;
+        let taken = self.agents[call.agent].take(message, is_late);
         self.summary.duplicates += u64::from(taken == Taken::Held);
-        self.planted |= skips && taken == Taken::Held;
-        if taken == Taken::New || (skips && taken == Taken::Held) {
+        if taken == Taken::New && self.is_honest(call.end) {
             self.summary.committed += 1;
             let from = self.agent_by_did[&item.from];
             self.see(&Fact::Committed {
                 message,
                 from,
-                to: agent,
+                to: call.agent,
+                is_orphan,
             });
         }
         taken.verdict()

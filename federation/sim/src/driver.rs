@@ -6,7 +6,6 @@ use entente_federation::{
 
 use crate::fact::{Fact, Rest, number};
 use crate::queue::Job;
-use crate::settings::Plant;
 use crate::socket::Parcel;
 use crate::store::Fate;
 use crate::world::World;
@@ -99,10 +98,15 @@ impl World {
             _ => (Stream::Msg, Vec::new()),
         };
         let now = self.local(end);
+        let plant = self.settings.plant.filter(|_| {
+            !self.planted && self.summary.committed >= PLANT_AFTER && self.is_honest(end)
+        });
         let Some(link) = self.ends[end].link.as_mut() else {
             return;
         };
+        plant.into_iter().for_each(|bug| link.plant(bug));
         let outputs = link.handle(now, input);
+        self.planted |= plant.is_some() && outputs.planted.is_none();
         self.perform(end, &enqueued, outputs);
     }
 
@@ -123,7 +127,9 @@ impl World {
         }
         self.set_alarm(end, outputs.wake.map(|wake| wake.since(self.local(end))));
         let rest = self.rest(end);
-        self.see(&Fact::Rested(rest));
+        if self.keeps_bounds(end) {
+            self.see(&Fact::Rested(rest));
+        }
         for (socket, frame) in outputs.transmits {
             if fuse.burns_out() {
                 return self.crash(end);
@@ -153,16 +159,18 @@ impl World {
         let mut fates = Vec::new();
         let now = self.local(end);
         for change in changes {
-            if self.drops(&change) {
-                continue;
-            }
-            if let Change::Rejected(reject) = &change {
+            if let Change::Rejected(reject) = &change
+                && self.is_honest(end)
+            {
                 let message = number(&reject.id);
                 self.see(&Fact::Rejected { message });
             }
             self.see_stored(end, &change);
             let store = &mut self.ends[end].store;
-            if let Err(why) = store.apply(now, change, &enqueued.1, &mut fates) {
+            let stored = store.apply(now, change, &enqueued.1, &mut fates);
+            if let Err(why) = stored
+                && self.keeps_bounds(end)
+            {
                 let detail = format!("end {end}: {why}");
                 self.violation
                     .get_or_insert(("changes fit the store", detail));
@@ -175,13 +183,12 @@ impl World {
 
     fn see_stored(&mut self, end: usize, change: &Change) {
         let filters = self.ends[end].policy != crate::world::open();
-        let failed = self.checks.see(&Fact::Stored {
-            end,
-            change,
-            filters,
-        });
-        if let Some(failed) = failed {
-            self.violation.get_or_insert(failed);
+        if self.is_honest(end) {
+            self.see(&Fact::Stored {
+                end,
+                change,
+                filters,
+            });
         }
         self.summary.gaps += u64::from(matches!(change, Change::Gap { .. }));
         if let Change::Received { stream, .. } = change {
@@ -201,15 +208,10 @@ impl World {
         }
     }
 
-    fn drops(&mut self, change: &Change) -> bool {
-        let wanted = self.settings.plant == Some(Plant::DropAck) && !self.planted;
-        let ready = self.summary.committed >= PLANT_AFTER;
-        let drops = wanted && ready && matches!(change, Change::Acked { .. });
-        self.planted |= drops;
-        drops
-    }
-
     fn fate(&mut self, end: usize, (stream, enqueued): &(Stream, Vec<Item>), fate: &Fate) {
+        if !self.is_honest(end) {
+            return;
+        }
         let is_message = *stream == Stream::Msg;
         let failed = match fate {
             Fate::Accepted(index) if is_message => {
@@ -220,6 +222,10 @@ impl World {
             Fate::Refused(index) if is_message => {
                 self.summary.refused += 1;
                 let message = number(&enqueued[*index].id);
+                if let Some(unheard) = &mut self.ends[end].unheard {
+                    unheard.insert(message);
+                    return;
+                }
                 self.checks.see(&Fact::Refused { message })
             }
             Fate::Accepted(index) => {
@@ -252,12 +258,14 @@ impl World {
     fn told(&mut self, end: usize, event: &Event) {
         match event {
             Event::Up { .. } => self.summary.sessions += 1,
-            Event::Misbehaved { .. } => self.summary.accusations += 1,
+            Event::Misbehaved { .. } if self.is_honest(end) => self.summary.accusations += 1,
             _ => {}
         }
         self.trace.bytes(format!("{event:?}").as_bytes());
         let calm = self.is_calm();
-        self.see(&Fact::Told { end, event, calm });
+        if self.is_honest(end) {
+            self.see(&Fact::Told { end, event, calm });
+        }
     }
 
     fn set_alarm(&mut self, end: usize, after_ms: Option<u64>) {
@@ -294,12 +302,17 @@ impl World {
         self.trace.bytes(&frame);
         let level = self.ends[end].policy.level;
         let under_way = self.under_way(end, socket);
-        self.see(&Fact::Transmitted {
-            end,
-            level,
-            frame: &frame,
-            under_way,
-        });
+        if self.keeps_bounds(end) {
+            self.see(&Fact::Transmitted {
+                end,
+                level,
+                frame: &frame,
+                under_way,
+            });
+        }
+        if !self.keeps_bounds(end) {
+            self.ends[end].last_sent = Some((socket, frame.clone()));
+        }
         self.put(end, socket, Parcel::Frame(frame));
     }
 

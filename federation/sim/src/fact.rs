@@ -33,18 +33,23 @@ pub(crate) enum Fact<'a> {
     Settled { message: u64, refused: bool },
     /// A receiving link stored its refusal of a message.
     Rejected { message: u64 },
-    /// A receiving link handed a message on; so many wait there now.
+    /// A receiving link handed a message on in this life; so many wait there now. Its place is
+    /// (epoch, number), as is the end of what its store says is settled.
     Handed {
         end: usize,
+        life: u64,
+        place: (u64, u64),
+        settled: (u64, u64),
         item: &'a Item,
         policy: &'a Policy,
         waiting: usize,
     },
-    /// An agent committed a message as new.
+    /// An agent committed a message as new; an orphan's call outlived the machine that made it.
     Committed {
         message: u64,
         from: usize,
         to: usize,
+        is_orphan: bool,
     },
     /// A link sent a frame; so many bytes are under way on that socket now.
     Transmitted {

@@ -20,6 +20,7 @@
 )]
 
 mod agent;
+mod byzantine;
 mod calls;
 mod check;
 mod driver;
@@ -35,7 +36,8 @@ mod trace;
 mod wire;
 mod world;
 
-pub use settings::{Failure, Plant, Settings, Summary};
+pub use entente_federation::PlantedBug;
+pub use settings::{Failure, Settings, Summary};
 
 /// Runs one seed to its end: faults, then healing, then the final account.
 ///

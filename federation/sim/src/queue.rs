@@ -37,6 +37,10 @@ pub(crate) enum Job {
     },
     /// A network's agents send something.
     Send { network: usize },
+    /// A network hands messages over again whose answer it did not hear.
+    Again { end: usize, items: Vec<Item> },
+    /// A network that lies says something.
+    Lie { network: usize },
     /// Something breaks.
     Fault,
     /// An end's policy is open again, unless it changed once more.
@@ -65,6 +69,8 @@ impl Job {
             Self::Commit(call) => [6, call.end as u64, call.agent as u64],
             Self::Answer { end, agent, .. } => [7, *end as u64, *agent as u64],
             Self::Send { network } => [8, *network as u64, 0],
+            Self::Again { end, items } => [13, *end as u64, items.len() as u64],
+            Self::Lie { network } => [12, *network as u64, 0],
             Self::Fault => [9, 0, 0],
             Self::Taken { end, stream, .. } => [11, *end as u64, stream.number().into()],
             Self::Reopen { end, change } => [10, *end as u64, *change],

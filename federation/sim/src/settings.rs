@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use entente_federation::PlantedBug;
+
 /// Everything that decides a run. The same settings give the same run, event for event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -11,25 +13,16 @@ pub struct Settings {
     pub networks: usize,
     /// Virtual minutes with faults; healing comes on top.
     pub minutes: u64,
-    /// A bug put into the driver, to see the checkers find it.
-    pub plant: Option<Plant>,
+    /// One network in so many lies; 0 for none.
+    pub liars: usize,
+    /// A bug that a link commits once, to see the checkers find it.
+    pub plant: Option<PlantedBug>,
 }
 
-/// A planted bug.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plant {
-    /// One acknowledgement that the link reports is not stored.
-    DropAck,
-    /// One message that an agent holds already is taken as new.
-    SkipDedup,
-}
-
-impl fmt::Display for Plant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::DropAck => "drop-ack",
-            Self::SkipDedup => "skip-dedup",
-        })
+const fn name(plant: PlantedBug) -> &'static str {
+    match plant {
+        PlantedBug::DropAck => "drop-ack",
+        PlantedBug::SkipDedup => "skip-dedup",
     }
 }
 
@@ -60,7 +53,11 @@ pub struct Summary {
     pub faults: u64,
     /// Machines that lost their memory, whatever the reason.
     pub crashes: u64,
-    /// Events `Misbehaved`, all of the kinds that honest peers can cause.
+    /// Frames that liars made up.
+    pub lies: u64,
+    /// Messages handed to a link again, because its answer was lost.
+    pub handed_again: u64,
+    /// Events `Misbehaved` about honest peers, all of the kinds that honest peers can cause.
     pub accusations: u64,
     /// Messages withdrawn by their sender's link although the agent holds them; see ADR 5.
     pub withdrawn_but_held: u64,
@@ -93,10 +90,13 @@ impl Failure {
             seed,
             networks,
             minutes,
+            liars,
             plant,
         } = self.settings;
-        let plant = plant.map_or_else(String::new, |plant| format!(" --plant {plant}"));
-        format!("cargo xtask sim --seed {seed} --networks {networks} --minutes {minutes}{plant}")
+        let plant = plant.map_or_else(String::new, |plant| format!(" --plant {}", name(plant)));
+        format!(
+            "cargo xtask sim --seed {seed} --networks {networks} --minutes {minutes} --liars {liars}{plant}"
+        )
     }
 }
 

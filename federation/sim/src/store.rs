@@ -67,6 +67,22 @@ impl Store {
         *self.bytes.of(stream)
     }
 
+    /// Epoch and number up to which everything is settled, of what the peer sends.
+    pub(crate) const fn received(&self) -> (u64, u64) {
+        (self.restored.inn.msg.epoch, self.restored.inn.msg.seq)
+    }
+
+    /// Epoch and highest number given, of what the peer is sent.
+    pub(crate) const fn given(&self) -> (u64, u64) {
+        let out = &self.restored.out.msg;
+        (out.epoch, out.next_seq.saturating_sub(1))
+    }
+
+    /// Whether a message that is handed over again is stored already.
+    pub(crate) fn holds(&self, id: &[u8; 16]) -> bool {
+        self.outboxes.msg.values().any(|row| row.item.id == *id)
+    }
+
     /// The driver has passed on all of a stream.
     pub(crate) fn pass_on(&mut self, stream: Stream) {
         self.restored.inn.of_mut(stream).held = 0;

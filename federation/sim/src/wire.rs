@@ -19,7 +19,9 @@ impl World {
     /// The machine asked for a socket: it comes, fails, or nobody answers.
     pub(crate) fn dial(&mut self, end: usize) {
         let level = self.ends[end].policy.level;
-        self.see(&Fact::Dialled { end, level });
+        if self.keeps_bounds(end) {
+            self.see(&Fact::Dialled { end, level });
+        }
         let life = self.ends[end].life;
         let pause = self.latency();
         self.queue

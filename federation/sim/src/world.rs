@@ -9,7 +9,7 @@ use entente_trust::policy::Policy;
 
 use crate::agent::Agent;
 use crate::check::Checks;
-use crate::fact::Fact;
+use crate::fact::{Fact, number};
 use crate::graph;
 use crate::queue::{Call, Job, Queue};
 use crate::rng::Rng;
@@ -23,6 +23,8 @@ const EPOCH_MS: u64 = 1_800_000_000_000;
 pub(crate) const AGENTS: usize = 3;
 /// A network's agents send something this often, on average.
 const SEND_EVERY_MS: u64 = 1_000;
+/// The answer to one hand-over in so many is lost.
+const ANSWER_LOST_ONCE_IN: u64 = 30;
 /// Each link sees a fault this often, on average.
 const FAULT_EVERY_MS: u64 = 15_000;
 /// Clocks are wrong by this much at most.
@@ -41,6 +43,8 @@ pub(crate) struct Network {
     /// What its clock shows at virtual time 0.
     pub(crate) clock: u64,
     pub(crate) ends: Vec<usize>,
+    /// Whether it says what no honest network says.
+    pub(crate) lies: bool,
 }
 
 /// One network's end of one link. Ends `2n` and `2n + 1` belong together.
@@ -58,6 +62,10 @@ pub(crate) struct End {
     /// By agent, the front one under way.
     pub(crate) calls: BTreeMap<usize, VecDeque<Call>>,
     pub(crate) sockets: BTreeSet<u64>,
+    /// Messages refused in an answer that was lost, until they are handed over again.
+    pub(crate) unheard: Option<BTreeSet<u64>>,
+    /// The last frame it sent, for a liar to repeat.
+    pub(crate) last_sent: Option<(u64, Vec<u8>)>,
 }
 
 pub(crate) struct World {
@@ -88,7 +96,9 @@ impl World {
     pub(crate) fn new(settings: Settings) -> Self {
         let mut rng = Rng::new(settings.seed);
         let count = settings.networks.max(2);
-        let mut networks: Vec<_> = (0..count).map(|n| network(n, &mut rng)).collect();
+        let mut networks: Vec<_> = (0..count)
+            .map(|n| network(n, settings.liars, &mut rng))
+            .collect();
         let pairs = graph::pairs(count, &mut rng);
         let mut ends = Vec::new();
         for (a, b) in &pairs {
@@ -134,6 +144,9 @@ impl World {
         for network in 0..self.networks.len() {
             let at = self.rng.below(2 * SEND_EVERY_MS);
             self.queue.push(at, Job::Send { network });
+            if self.networks[network].lies {
+                self.queue.push(10_000 + at, Job::Lie { network });
+            }
         }
         self.queue.push(5_000, Job::Fault);
         let end = self.settings.minutes * 60_000;
@@ -146,8 +159,10 @@ impl World {
         let quiet = self.now + CALM_AFTER_MS + 60_000;
         while self.step(quiet)? {}
         for end in 0..self.ends.len() {
-            let rest = self.rest(end);
-            self.see(&Fact::Left(rest));
+            if self.is_honest(end) {
+                let rest = self.rest(end);
+                self.see(&Fact::Left(rest));
+            }
         }
         if let Some(failed) = self.checks.finish() {
             self.violation.get_or_insert(failed);
@@ -193,7 +208,8 @@ impl World {
 
     fn is_settled(&self) -> bool {
         let is_empty = |end: &End| Stream::ALL.iter().all(|s| end.store.rows(*s) == 0);
-        self.ends.iter().all(is_empty)
+        let mut ends = self.ends.iter().enumerate();
+        ends.all(|(number, end)| is_empty(end) || !self.is_honest(number))
     }
 
     fn result(&mut self) -> Result<(), Box<Failure>> {
@@ -244,6 +260,8 @@ impl World {
             } => self.answer(end, life, agent, (epoch, verdicts)),
             Job::Send { network } => self.send(network),
             Job::Taken { end, life, stream } => self.taken(end, life, stream),
+            Job::Lie { network } => self.lie(network),
+            Job::Again { end, items } => self.hand_over_again(end, items),
             Job::Fault => self.fault(),
             Job::Reopen { end, change } => self.reopen(end, change),
         }
@@ -258,7 +276,7 @@ impl World {
         self.queue.push(self.now + pause, Job::Send { network });
         let ends = &self.networks[network].ends;
         let end = ends[self.rng.index(ends.len())];
-        if self.ends[end].link.is_none() {
+        if self.ends[end].link.is_none() || self.ends[end].unheard.is_some() {
             return;
         }
         let burst = if self.rng.once_in(50) {
@@ -266,10 +284,34 @@ impl World {
         } else {
             self.rng.between(1, 6)
         };
-        let items = (0..burst).map(|_| self.message(end)).collect();
+        let items: Vec<_> = (0..burst).map(|_| self.message(end)).collect();
+        if self.rng.once_in(ANSWER_LOST_ONCE_IN) {
+            self.ends[end].unheard = Some(BTreeSet::new());
+            let (pause, items) = (self.rng.between(100, 3_000), items.clone());
+            let again = Job::Again { end, items };
+            self.queue.push(self.now + pause, again);
+        }
         let stream = Stream::Msg;
         self.input(end, Input::Enqueue { stream, items });
         self.send_others(network);
+    }
+
+    /// The answer to these was lost: the network hands them over again, before any others. What the
+    /// link has, its driver knows by its id; what it refused, it may take now.
+    fn hand_over_again(&mut self, end: usize, mut items: Vec<Item>) {
+        if self.ends[end].link.is_none() {
+            let again = Job::Again { end, items };
+            return self.queue.push(self.now + 500, again);
+        }
+        let Some(refused) = self.ends[end].unheard.take() else {
+            return;
+        };
+        items.retain(|item| {
+            refused.contains(&number(&item.id)) && !self.ends[end].store.holds(&item.id)
+        });
+        self.summary.handed_again += 1;
+        let stream = Stream::Msg;
+        self.input(end, Input::Enqueue { stream, items });
     }
 
     /// Now and then the network announces something to all its peers, or says something about a
@@ -351,8 +393,10 @@ impl World {
     }
 }
 
-fn network(number: usize, rng: &mut Rng) -> Network {
+fn network(number: usize, liars: usize, rng: &mut Rng) -> Network {
     Network {
+        // The last of each so many: the first networks are honest in every world.
+        lies: liars > 0 && number % liars == liars - 1,
         did: Did::from_scid(&rng.bytes32()),
         host: host(number),
         kid: format!("kid-{number}"),
@@ -404,6 +448,8 @@ fn end(network: usize, rng: &mut Rng) -> End {
         alarm: None,
         calls: BTreeMap::new(),
         sockets: BTreeSet::new(),
+        unheard: None,
+        last_sent: None,
     }
 }
 

@@ -158,6 +158,9 @@ pub struct Outputs {
     pub requests: Vec<Request>,
     /// What the application may want to know.
     pub events: Vec<Event>,
+    /// A planted bug that found no occasion.
+    #[cfg(feature = "planted-bugs")]
+    pub planted: Option<super::PlantedBug>,
 }
 
 /// One thing to store.

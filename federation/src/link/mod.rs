@@ -20,6 +20,8 @@ mod inbox;
 mod io;
 mod opening;
 mod outbox;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod rows;
 mod rules;
 mod session;
@@ -39,6 +41,8 @@ pub use io::{
     Bounce, Change, DeliveryVerdict, Event, Evidence, Input, Item, Outputs, Request, SocketId,
 };
 pub use outbox::MAX_ENVELOPE;
+#[cfg(feature = "planted-bugs")]
+pub use planted::PlantedBug;
 pub use view::View;
 
 use crate::close::{CloseCode, Retry};
@@ -88,6 +92,8 @@ pub struct Link {
     /// What went wrong before the last session came up.
     error_before: Option<Code>,
     round_trip_ms: Option<u64>,
+    #[cfg(feature = "planted-bugs")]
+    planted: Option<PlantedBug>,
 }
 
 impl Link {
@@ -126,6 +132,8 @@ impl Link {
             last_error: None,
             error_before: None,
             round_trip_ms: None,
+            #[cfg(feature = "planted-bugs")]
+            planted: None,
         };
         let refusal = link.own_refusal();
         if refusal.is_some() || !link.config.policy.allow_outbound {
@@ -138,6 +146,10 @@ impl Link {
     /// Advances the machine by one input.
     pub fn handle(&mut self, now: Timestamp, input: Input<'_>) -> Outputs {
         let mut out = Outputs::default();
+        #[cfg(feature = "planted-bugs")]
+        {
+            out.planted = self.planted.take();
+        }
         self.take_stock(now);
         self.lift_ban(now, &mut out);
         self.watch_standing(now, &mut out);

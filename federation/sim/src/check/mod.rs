@@ -6,6 +6,7 @@ mod bounds;
 mod controls;
 mod convergence;
 mod gaps;
+mod handed;
 mod once;
 mod order;
 mod privacy;
@@ -44,6 +45,7 @@ pub(crate) struct Checks {
     controls: controls::Controls,
     convergence: convergence::Convergence,
     gaps: gaps::Gaps,
+    handed: handed::Handed,
     once: once::Once,
     order: order::Order,
     privacy: privacy::Privacy,
@@ -51,7 +53,7 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
-    fn all(&mut self) -> [&mut dyn Check; 10] {
+    fn all(&mut self) -> [&mut dyn Check; 11] {
         [
             &mut self.once,
             &mut self.order,
@@ -62,6 +64,7 @@ impl Checks {
             &mut self.bounds,
             &mut self.controls,
             &mut self.gaps,
+            &mut self.handed,
             &mut self.convergence,
         ]
     }

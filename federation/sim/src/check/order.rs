@@ -1,8 +1,9 @@
 //! What one agent sends another arrives in the order in which it was accepted.
 //!
-//! Not meant are messages whose link has given them up: refused or withdrawn while a call with them,
-//! made by a machine that died, was still on its way to the agent. They arrive, late, although their
-//! sender has heard that they will not.
+//! Not meant is a message that its link has given up, refused or withdrawn, while a call with it was
+//! on its way to the agent, if the machine that made the call is dead: nobody can call it back. It
+//! may arrive late, although its sender has heard that it will not. A call of a living machine has no
+//! such excuse.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,10 +27,15 @@ impl Check for Order {
                 self.given_up.insert(*message);
                 Ok(())
             }
-            Fact::Committed { message, .. } if self.given_up.contains(message) => Ok(()),
+            Fact::Committed {
+                message,
+                is_orphan: true,
+                ..
+            } if self.given_up.contains(message) => Ok(()),
             // Messages are numbered as they are sent.
-            Fact::Committed { message, from, to } => match self.last.insert((*from, *to), *message)
-            {
+            Fact::Committed {
+                message, from, to, ..
+            } => match self.last.insert((*from, *to), *message) {
                 Some(last) if last > *message => Err(format!(
                     "agent {to} took message {message} of agent {from} after message {last}"
                 )),
@@ -45,17 +51,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_given_up_may_come_late() {
+    fn only_what_was_given_up_may_come_late_and_only_by_the_call_of_a_dead_machine() {
         let mut order = Order::default();
-        let commit = |message| Fact::Committed {
+        let commit = |message, is_orphan| Fact::Committed {
             message,
             from: 1,
             to: 2,
+            is_orphan,
         };
-        order.see(&commit(5)).unwrap();
+        order.see(&commit(5, false)).unwrap();
         order.see(&Fact::Withdrawn { message: 3 }).unwrap();
-        order.see(&commit(3)).unwrap();
-        order.see(&commit(6)).unwrap();
-        assert!(order.see(&commit(4)).is_err());
+        order.see(&commit(3, true)).unwrap();
+        order.see(&commit(6, true)).unwrap();
+        order.see(&Fact::Rejected { message: 2 }).unwrap();
+        assert!(order.see(&commit(2, false)).is_err());
+        let mut order = Order::default();
+        order.see(&commit(5, true)).unwrap();
+        assert!(order.see(&commit(4, true)).is_err());
     }
 }
