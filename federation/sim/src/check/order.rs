@@ -8,11 +8,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Check;
-use crate::fact::Fact;
+use crate::fact::{Fact, number};
 
 #[derive(Debug, Default)]
 pub(crate) struct Order {
-    last: BTreeMap<(usize, usize), u64>,
+    /// Which place each message has among all that were accepted.
+    places: BTreeMap<u64, usize>,
+    /// By sender and recipient: the place that came last, and its message.
+    last: BTreeMap<(usize, usize), (usize, u64)>,
     given_up: BTreeSet<u64>,
 }
 
@@ -32,15 +35,22 @@ impl Check for Order {
                 is_orphan: true,
                 ..
             } if self.given_up.contains(message) => Ok(()),
-            // Messages are numbered as they are sent.
+            Fact::Accepted { item, .. } => {
+                let place = self.places.len();
+                self.places.insert(number(&item.id), place);
+                Ok(())
+            }
             Fact::Committed {
                 message, from, to, ..
-            } => match self.last.insert((*from, *to), *message) {
-                Some(last) if last > *message => Err(format!(
-                    "agent {to} took message {message} of agent {from} after message {last}"
-                )),
-                _ => Ok(()),
-            },
+            } => {
+                let place = self.places.get(message).copied().unwrap_or(0);
+                match self.last.insert((*from, *to), (place, *message)) {
+                    Some((before, last)) if before > place => Err(format!(
+                        "agent {to} took message {message} of agent {from} after message {last}"
+                    )),
+                    _ => Ok(()),
+                }
+            }
             _ => Ok(()),
         }
     }
@@ -52,20 +62,24 @@ mod tests {
 
     #[test]
     fn only_what_was_given_up_may_come_late_and_only_by_the_call_of_a_dead_machine() {
-        let mut order = Order::default();
+        let orders = || Order {
+            places: (1..10).map(|message| (message, message as usize)).collect(),
+            ..Order::default()
+        };
         let commit = |message, is_orphan| Fact::Committed {
             message,
             from: 1,
             to: 2,
             is_orphan,
         };
+        let mut order = orders();
         order.see(&commit(5, false)).unwrap();
         order.see(&Fact::Withdrawn { message: 3 }).unwrap();
         order.see(&commit(3, true)).unwrap();
         order.see(&commit(6, true)).unwrap();
         order.see(&Fact::Rejected { message: 2 }).unwrap();
         assert!(order.see(&commit(2, false)).is_err());
-        let mut order = Order::default();
+        let mut order = orders();
         order.see(&commit(5, true)).unwrap();
         assert!(order.see(&commit(4, true)).is_err());
     }
