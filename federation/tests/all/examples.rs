@@ -4,6 +4,7 @@
 use std::fmt::{Display, Write as _};
 use std::path::PathBuf;
 
+use entente_federation::Status;
 use entente_federation::frame::items::{self, WireItem};
 use entente_federation::frame::opening::{self, Body, OpeningFrame, Party};
 use entente_federation::frame::receipt::Receipt;
@@ -18,13 +19,14 @@ const OPENING: [(&str, &str); 4] = [
     ("AUTH", "3-auth"),
     ("READY", "4-ready"),
 ];
-const SESSION: [(&str, &str); 6] = [
+const SESSION: [(&str, &str); 7] = [
     ("PING", "5-ping"),
     ("PONG", "6-pong"),
     ("MSG", "7-msg"),
     ("ACK", "8-ack"),
     ("CONFIRM", "9-confirm"),
     ("BYE", "10-bye"),
+    ("STATUS", "11-status"),
 ];
 
 #[test]
@@ -90,7 +92,7 @@ struct Fields(String);
 
 impl Fields {
     fn add(&mut self, name: &str, value: impl Display) {
-        writeln!(self.0, "{name:<11} {value}").unwrap();
+        writeln!(self.0, "{name:<13} {value}").unwrap();
     }
 
     fn party(&mut self, from: &Party) {
@@ -98,6 +100,26 @@ impl Fields {
         self.add("from.host", &from.host);
         self.add("from.doc", show(&*from.doc));
         self.add("from.kid", &from.kid);
+    }
+}
+
+impl Fields {
+    fn status(&mut self, body: &[u8]) -> Status {
+        let status = Status::decode(body).unwrap();
+        let amounts = [("limits", &status.limits), ("usage", &status.usage)];
+        for (name, it) in amounts {
+            for (stream, amount) in [
+                ("msg", it.msg),
+                ("evt", it.evt),
+                ("ctl", it.ctl),
+                ("outbox", it.outbox),
+            ] {
+                let text = format!("{} items, {} bytes", amount.items, amount.bytes);
+                self.add(&format!("{name}.{stream}"), text);
+            }
+        }
+        self.add("view", format!("{:?}", status.view));
+        status
     }
 }
 
@@ -204,6 +226,10 @@ fn session_frame(bytes: &[u8], traffic: &Traffic) -> (String, Vec<u8>) {
             let code: [u8; 2] = body.try_into().unwrap();
             fields.add("code", u16::from_be_bytes(code));
             frame.extend_from_slice(body);
+        }
+        Kind::Status => {
+            let status = fields.status(body);
+            frame.extend_from_slice(&status.encode());
         }
         _ => {
             if !body.is_empty() {

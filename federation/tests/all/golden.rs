@@ -7,10 +7,11 @@ use entente_federation::frame::items::{self, WireItem};
 use entente_federation::frame::opening::{OpeningFrame, WireLimits};
 use entente_federation::frame::receipt::Receipt;
 use entente_federation::frame::session::{Header, Kind, finish};
+use entente_federation::frame::status::Outlook;
 use entente_federation::handshake::keys::Traffic;
 use entente_federation::handshake::responder::Answer;
 use entente_federation::handshake::{Context, initiator, responder};
-use entente_federation::{CloseCode, Code, Item, Reject};
+use entente_federation::{Amount, Amounts, CloseCode, Code, Item, Reject, Status, Streams};
 use entente_lexicon::{Timestamp, TrustLevel};
 use entente_trust::policy::Approval;
 
@@ -177,4 +178,30 @@ fn session_frames(alpha: &Identity, beta: &Identity, traffic: &Traffic, reject: 
         (0, 0, 0),
         &CloseCode::Idle.number().to_be_bytes(),
     );
+    sent("11-status", 6, Kind::Status, (0, 0, 0), &status().encode());
+}
+
+fn status() -> Status {
+    let amount = |bytes, items| Amount { bytes, items };
+    let windows = Streams {
+        msg: amount(1_048_576, 1_024),
+        evt: amount(262_144, 256),
+        ctl: amount(65_536, 256),
+    };
+    let taken = Streams {
+        msg: amount(4_096, 3),
+        ..Streams::default()
+    };
+    Status {
+        limits: Amounts::new(windows, amount(67_108_864, 10_000)),
+        usage: Amounts::new(taken, amount(8_192, 5)),
+        view: Outlook {
+            error: Some("SILENCE".to_owned()),
+            events: 0,
+            level: TrustLevel::Open,
+            oldest: Some(1_500),
+            queued: 5,
+            rtt: None,
+        },
+    }
 }

@@ -12,6 +12,7 @@ use super::source;
 use super::{FEDERATION, Files};
 
 const SESSION: &str = "federation/src/frame/session.rs";
+const EXAMPLES: &str = "docs/protocol/examples.md";
 const STREAM: &str = "federation/src/frame/stream.rs";
 pub(super) const OPENING: &str = "federation/src/frame/opening.rs";
 pub(super) const LABELLED: [&str; 2] = [
@@ -31,6 +32,7 @@ pub(super) fn check(files: &Files) -> Result<Vec<String>> {
     let mut faults = kinds(document, code)?;
     faults.extend(streams(document, files)?);
     faults.extend(bodies(document, files.text(OPENING)?)?);
+    faults.extend(examples(files)?);
     let mut labels = BTreeSet::new();
     for name in LABELLED {
         labels.extend(labels_of(&source::parse(name, files.text(name)?)?));
@@ -105,6 +107,21 @@ pub(super) fn shout(name: &str) -> String {
         text.extend(letter.to_uppercase());
     }
     text
+}
+
+/// Each kind of frame has a section of examples.md.
+fn examples(files: &Files) -> Result<Vec<String>> {
+    let document = files.text(EXAMPLES)?;
+    let kinds = numbers_of(&source::parse(SESSION, files.text(SESSION)?)?, "to_byte");
+    let opening = BODIES.iter().map(|(name, _)| (*name).to_owned());
+    let names = opening.chain(kinds.into_iter().flatten().map(|(_, name)| name));
+    let missing = names.filter(|name| !document.contains(&format!("\n## {name}\n")));
+    let fault = |name| {
+        format!(
+            "{EXAMPLES} has no section `## {name}`: add a golden frame and its fields, read by federation/tests/all/examples.rs"
+        )
+    };
+    Ok(missing.map(fault).collect())
 }
 
 /// What stands as `1 MSG, 2 ACK` between two words.
@@ -288,6 +305,16 @@ mod tests {
         let code = CODE.replace("Self::Bye => 3", "Self::Bye => 4");
         assert_eq!(kinds(DOCUMENT, &code).unwrap().len(), 2);
         assert!(kinds(DOCUMENT, "enum Kind {}").is_err());
+    }
+
+    #[test]
+    fn a_kind_of_frame_without_an_example_is_found() {
+        let document = "\n## HELLO\n\n## HELLO_ACK\n\n## AUTH\n\n## READY\n\n## MSG\n\n## BYE\n";
+        let missing = examples(&Files::made(&[(EXAMPLES, document), (SESSION, CODE)]));
+        assert_eq!(missing.unwrap().len(), 0);
+        let document = document.replace("## BYE\n", "");
+        let missing = examples(&Files::made(&[(EXAMPLES, &document), (SESSION, CODE)]));
+        assert_eq!(missing.unwrap().len(), 1);
     }
 
     #[test]
