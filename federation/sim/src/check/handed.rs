@@ -5,10 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Check;
 use crate::fact::{Fact, number};
 
+/// What an end handed on in one life: epoch, place and message of each.
+#[derive(Debug, Default)]
+struct Life {
+    number: u64,
+    handed: BTreeSet<(u64, u64, u64)>,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Handed {
-    /// By end: its life, and what it handed on in it: epoch, place, message.
-    lives: BTreeMap<usize, (u64, BTreeSet<(u64, u64, u64)>)>,
+    /// By end.
+    lives: BTreeMap<usize, Life>,
 }
 
 impl Check for Handed {
@@ -35,10 +42,13 @@ impl Check for Handed {
             ));
         }
         let known = self.lives.entry(*end).or_default();
-        if known.0 != *life {
-            *known = (*life, BTreeSet::new());
+        if known.number != *life {
+            *known = Life {
+                number: *life,
+                ..Life::default()
+            };
         }
-        if known.1.insert((place.0, place.1, message)) {
+        if known.handed.insert((place.0, place.1, message)) {
             Ok(())
         } else {
             Err(format!(
