@@ -7,11 +7,23 @@ use getrandom::SysRng;
 use rand_core::{Rng, UnwrapErr};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use wasm_bindgen::JsValue;
-use worker::{Env, Headers, Method, Request, RequestInit, Response, Stub};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use worker::{Env, Headers, Method, Request, RequestInit, Response};
 
 use crate::error::{ApiError, REQUEST_ID};
 use crate::shapes::{Events, Nothing};
+
+#[wasm_bindgen]
+extern "C" {
+    /// A handle on another object. The platform's own, since the wrapper reads every answer as a
+    /// stream, piece by piece.
+    #[derive(Clone, Debug)]
+    pub type Stub;
+
+    #[wasm_bindgen(method, catch)]
+    fn fetch(this: &Stub, request: &web_sys::Request) -> Result<js_sys::Promise, JsValue>;
+}
 
 /// The binding of the relay's namespace.
 pub const RELAY: &str = "RELAY";
@@ -82,7 +94,10 @@ fn is_request_id(text: &str) -> bool {
 /// # Errors
 /// If the binding is missing.
 pub fn relay(env: &Env) -> Result<Stub, ApiError> {
-    Ok(env.durable_object(RELAY)?.get_by_name(RELAY_NAME)?)
+    Ok(env
+        .durable_object(RELAY)?
+        .get_by_name(RELAY_NAME)?
+        .into_rpc())
 }
 
 /// Returns the id of the relay object, which entry 0 of the network's log names.
@@ -102,7 +117,10 @@ pub fn relay_id(env: &Env) -> Result<String, ApiError> {
 /// # Errors
 /// If the binding is missing.
 pub fn link(env: &Env, did: &Did) -> Result<Stub, ApiError> {
-    Ok(env.durable_object(LINK)?.get_by_name(did.as_str())?)
+    Ok(env
+        .durable_object(LINK)?
+        .get_by_name(did.as_str())?
+        .into_rpc())
 }
 
 /// Returns the agent object with the id that the directory lists.
@@ -113,7 +131,8 @@ pub fn agent(env: &Env, object_id: &str) -> Result<Stub, ApiError> {
     Ok(env
         .durable_object(AGENT)?
         .id_from_string(object_id)?
-        .get_stub()?)
+        .get_stub()?
+        .into_rpc())
 }
 
 /// Returns a fresh id for an agent object.
@@ -211,7 +230,7 @@ pub async fn forward(
         init.with_body(Some(js_sys::Uint8Array::from(bytes).into()));
     }
     let inner = Request::new_with_init(&format!("{ORIGIN}{path}"), &init)?;
-    Ok(stub.fetch_with_request(inner).await?)
+    Ok(ask(stub, &inner).await?.into())
 }
 
 /// Reports events to the relay. Callers batch: at most one call every 100 ms.
@@ -244,6 +263,12 @@ enum Body {
     Bytes(JsValue),
 }
 
+async fn ask(stub: &Stub, request: &Request) -> Result<web_sys::Response, ApiError> {
+    let answer = stub.fetch(request.inner()).map_err(worker::Error::from)?;
+    let answer = JsFuture::from(answer).await.map_err(worker::Error::from)?;
+    Ok(answer.unchecked_into())
+}
+
 async fn send(
     stub: &Stub,
     method: Method,
@@ -268,9 +293,12 @@ async fn send(
     }
     init.with_headers(headers);
     let call = Request::new_with_init(&format!("{ORIGIN}{path}"), &init)?;
-    let mut response = stub.fetch_with_request(call).await?;
-    let status = response.status_code();
-    let bytes = response.bytes().await?;
+    let answer = ask(stub, &call).await?;
+    // As one buffer: reading a stream piece by piece costs several turns of the event loop.
+    let body = answer.array_buffer().map_err(worker::Error::from)?;
+    let body = JsFuture::from(body).await.map_err(worker::Error::from)?;
+    let bytes = js_sys::Uint8Array::new(&body).to_vec();
+    let status = answer.status();
     if (200..300).contains(&status) {
         Ok(bytes)
     } else {

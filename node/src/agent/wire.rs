@@ -5,10 +5,10 @@ use entente_lexicon::{ReceiptStatus, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use worker::{Request, Response, Stub};
+use worker::{Request, Response};
 
 use crate::error::ApiError;
-use crate::internal;
+use crate::internal::{self, Stub};
 
 /// From a sending agent to the link of the recipient's network: keep these, then carry them.
 #[derive(Debug, Serialize, Deserialize)]
