@@ -89,6 +89,23 @@ pub(crate) async fn within<F: Future + Unpin>(millis: u64, work: F) -> Option<F:
     }
 }
 
+/// Does something again and again while the page is in sight, until the owner goes.
+pub(crate) fn poll(period: Duration, work: impl Fn() + 'static) {
+    let polling = set_interval_with_handle(
+        move || {
+            if !is_hidden() {
+                work();
+            }
+        },
+        period,
+    );
+    on_cleanup(move || {
+        if let Ok(polling) = polling {
+            polling.clear();
+        }
+    });
+}
+
 /// Sets a signal unless it holds that value already, so that nothing is drawn for nothing.
 pub(crate) fn set_changed<T: PartialEq + Send + Sync + 'static>(signal: RwSignal<T>, value: T) {
     if signal.with_untracked(|old| *old != value) {

@@ -12,6 +12,7 @@
 
 mod accessibility;
 mod screen;
+mod trust;
 
 use std::sync::OnceLock;
 

@@ -15,7 +15,7 @@ use crate::api::{Failure, escape};
 const TIMEOUT_MS: u32 = 20_000;
 /// Messages asked for at once; the most the API gives.
 pub(crate) const PAGE: usize = 200;
-const PEERS: &str = "/admin/federation/peers";
+pub(super) const PEERS: &str = "/admin/federation/peers";
 
 /// Asks how the network is. This needs no key.
 pub(crate) async fn health() -> Result<Health, Failure> {
@@ -134,7 +134,7 @@ fn page(cursor: Option<&str>) -> String {
     format!("limit={PAGE}{from}")
 }
 
-async fn call<B: Serialize, T: DeserializeOwned>(
+pub(super) async fn call<B: Serialize, T: DeserializeOwned>(
     method: Method,
     path: &str,
     key: &str,
@@ -144,7 +144,7 @@ async fn call<B: Serialize, T: DeserializeOwned>(
     serde_json::from_str(&text).map_err(|error| Failure::bad_answer(&error.to_string()))
 }
 
-async fn request<B: Serialize>(
+pub(super) async fn request<B: Serialize>(
     method: Method,
     path: &str,
     key: &str,

@@ -4,6 +4,8 @@
 pub(crate) mod http;
 #[cfg(target_arch = "wasm32")]
 pub(crate) mod socket;
+#[cfg(target_arch = "wasm32")]
+pub(crate) mod trust;
 
 use std::fmt;
 

@@ -233,6 +233,7 @@ pub(crate) fn PeerNode(graph: Graph, host: String) -> impl IntoView {
             aria-pressed=move || chosen().to_string() aria-description=about
             on:click=move |_| toggle_peer(store, &clicked)
             on:keydown=move |event| if presses(&event) { toggle_peer(store, &keyed) }>
+            <rect class="target" x="-18" width="36" height="66" y=move || if above() { "-50" } else { "-16" }/>
             <circle class="dot" r=PEER_RADIUS/>
             <path class="glyph" d="M-7 0H7M0-7C-4.5-3-4.5 3 0 7 4.5 3 4.5-3 0-7"/>
             <circle class="glyph" r="7"/>

@@ -5,10 +5,13 @@
 )]
 
 mod agents;
+mod approval;
+mod bans;
 mod compose;
 mod conversation;
 mod feed;
 mod feed_rows;
+mod fingerprint;
 mod gate;
 mod graph;
 mod header;
@@ -19,12 +22,15 @@ mod link_detail;
 mod peer_form;
 mod peer_row;
 mod peers;
+mod preview;
 mod problem;
 mod pulses;
 mod recipient;
+mod requests;
 mod topology;
 
 pub(crate) use agents::AgentList;
+pub(crate) use bans::BansPanel;
 pub(crate) use compose::Compose;
 pub(crate) use conversation::ConversationPanel;
 pub(crate) use feed::Feed;
@@ -32,4 +38,5 @@ pub(crate) use gate::ObserverNotice;
 pub(crate) use header::Header;
 pub(crate) use health::HealthPanel;
 pub(crate) use peers::PeersPanel;
+pub(crate) use requests::RequestsPanel;
 pub(crate) use topology::Topology;

@@ -1,6 +1,7 @@
 //! The fields for what a peer may.
 
 use entente_lexicon::TrustLevel;
+use entente_lexicon::api::ChangePeer;
 use leptos::prelude::*;
 
 use crate::view::peer::level_sentence;
@@ -24,6 +25,15 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// Returns what is chosen as a change of a peer.
+    pub(crate) fn change(self) -> ChangePeer {
+        ChangePeer {
+            trust_level: Some(self.level.get_untracked()),
+            allow_agents: self.listed(),
+            ..ChangePeer::default()
+        }
+    }
+
     /// Returns the listed agents, where the level asks for a list.
     pub(crate) fn listed(self) -> Option<Vec<String>> {
         let split = |text: &String| {

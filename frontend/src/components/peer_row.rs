@@ -1,13 +1,15 @@
 //! One peer as the admin sees it.
 
-use entente_lexicon::api::{ChangePeer, LinkState, PeerView};
+use entente_lexicon::api::{LinkState, PeerView};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use crate::api::{Failure, http};
+use crate::components::approval::Approval;
 use crate::components::link_detail::LinkDetails;
 use crate::components::peer_form::{Policy, PolicyFields};
 use crate::components::peers::PeerBook;
+use crate::components::preview::PreviewBox;
 use crate::components::problem::Problem;
 use crate::store::use_store;
 use crate::view::codes::explain;
@@ -83,6 +85,7 @@ pub(crate) fn PeerRow(did: String) -> impl IntoView {
                 </span>
             </div>
             <Facts peer/>
+            <Approval peer/>
             {move || match drawer.get() {
                 Drawer::Closed => ().into_any(),
                 Drawer::Detail => view! { <LinkDetails did=detailed.clone()/> }.into_any(),
@@ -189,15 +192,13 @@ fn EditDrawer(
     });
     let error = RwSignal::new(None::<Failure>);
     let name = format!("edit-{did}");
+    let asking = RwSignal::new(false);
+    let tried = did.clone();
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let Some(key) = store.key() else { return };
         let did = did.clone();
-        let body = ChangePeer {
-            trust_level: Some(policy.level.get_untracked()),
-            allow_agents: policy.listed(),
-            ..ChangePeer::default()
-        };
+        let body = policy.change();
         spawn_local(async move {
             match http::change_peer(&key, &did, &body).await {
                 Ok(()) => {
@@ -213,10 +214,11 @@ fn EditDrawer(
     view! {
         <form class="form drawer" on:submit=submit>
             <PolicyFields policy name/>
+            <PreviewBox did=tried policy asking/>
             <div class="form-end">
                 <span class="grow"></span>
-                <button class="quiet" type="button" on:click=move |_| drawer.set(Drawer::Closed)>"Cancel"</button>
-                <button class="primary" type="submit" data-testid="peer-save">"Save"</button>
+                <button class="quiet" type="button" data-testid="peer-cancel" on:click=move |_| drawer.set(Drawer::Closed)>"Cancel"</button>
+                <button class="primary" type="submit" data-testid="peer-save" disabled=asking>"Save"</button>
             </div>
             <Problem failure=error id="peer-error"/>
         </form>

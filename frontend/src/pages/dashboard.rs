@@ -4,8 +4,8 @@ use leptos::prelude::*;
 
 use crate::browser::focus;
 use crate::components::{
-    AgentList, Compose, ConversationPanel, Feed, Header, HealthPanel, ObserverNotice, PeersPanel,
-    Topology,
+    AgentList, BansPanel, Compose, ConversationPanel, Feed, Header, HealthPanel, ObserverNotice,
+    PeersPanel, RequestsPanel, Topology,
 };
 use crate::mail::Mail;
 use crate::store::use_store;
@@ -49,6 +49,10 @@ pub(crate) fn Dashboard() -> impl IntoView {
             </Show>
             <AgentList/>
             <PeersPanel/>
+            <Show when=move || store.admin.get()>
+                <RequestsPanel/>
+                <BansPanel/>
+            </Show>
         </main>
         <p class="sr-only" role="status" aria-live="polite">{move || store.announcement.get()}</p>
     }

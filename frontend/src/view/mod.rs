@@ -21,3 +21,4 @@ pub mod peer;
 pub mod ring;
 pub mod suggest;
 pub mod topology;
+pub mod trust;
