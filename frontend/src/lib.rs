@@ -28,6 +28,7 @@
 //! | peers | `peers`, `peer-row` (`data-host`, `data-state`, `data-level`), `peer-fingerprint`, `peer-edit`, `peer-save`, `peer-cancel`, `peer-remove`, `peer-remove-confirm`, `peer-remove-cancel`, `peer-url`, `peer-level`, `peer-allow`, `peer-add`, `peer-error`, `peers-empty`, `peers-trouble` |
 //! | requests | `requests`, `request-row` (`data-host`, `data-did`), `request-fingerprint`, `request-accept`, `request-accept-confirm`, `request-reject`, `request-reject-confirm`, `request-error`, `requests-empty`, `requests-trouble` |
 //! | approval, in a peer's row | `approval`, `approval-fingerprint`, `approval-ours` and `approval-theirs` (`data-holds`), `approval-lacks`, `approval-compared`, `approval-approve`, `approval-withdraw`, `approval-error` |
+//! | outlook, in the link's details | `outlook` (`data-level`), `outlook-unknown`, `outlook-room` |
 //! | preview, in a peer's row | `preview` (`data-link`), `preview-row` (`data-group`, `data-before`, `data-after`, `data-stops`, `data-starts`), `preview-example`, `preview-error` |
 //! | bans | `bans`, `ban-row` (`data-subject`), `ban-lift`, `ban-subject`, `ban-end`, `ban-reason`, `ban-add`, `ban-error`, `bans-empty`, `bans-trouble` |
 

@@ -216,6 +216,8 @@ async fn a_link_says_why_something_is_late_and_shows_its_last_messages() {
         ))
         .await;
     screen.sees("[data-testid=link-history] li").await;
+    screen.sees("[data-testid=outlook][data-level=open]").await;
+    screen.sees("[data-testid=outlook-room]").await;
     accessibility::check(&screen, "link detail").await;
     screen.photograph("link-detail").await;
     screen.photograph_narrow("link-detail-narrow").await;

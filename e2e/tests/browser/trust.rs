@@ -4,9 +4,15 @@ use entente_e2e::fake_peer::{FakePeer, SignedUpgrade, dial_with};
 use entente_e2e::wait::{PATIENCE, wait_until};
 use entente_e2e::{Network, Options};
 use playwright_rs::expect;
+use playwright_rs::protocol::Viewport;
 use serde_json::{Value, json};
 
 use super::*;
+
+const LARGE: Viewport = Viewport {
+    width: 1440,
+    height: 900,
+};
 
 /// Networks of their own: what is done here would disturb the other tests.
 fn networks() -> &'static Deployment {
@@ -40,6 +46,7 @@ async fn gone(screen: &Screen, selector: &str) {
 
 /// Photographs a view as it is and checks it, by day, by night, wide and narrow.
 async fn look(screen: &Screen, name: &str) {
+    screen.page.set_viewport_size(LARGE).await.unwrap();
     accessibility::check(screen, name).await;
     screen.photograph(name).await;
     screen.photograph_narrow(&format!("{name}-narrow")).await;

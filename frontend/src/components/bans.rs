@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use entente_lexicon::Timestamp;
-use entente_lexicon::api::{BanView, NewBan};
+use entente_lexicon::api::{BanView, NewBan, PublicPeer};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
@@ -113,11 +113,22 @@ fn BanRow(ban: BanView) -> impl IntoView {
         format!("since {}, {end}", ago(ban.created_at, now))
     };
     let (full, short) = (ban.subject.clone(), short_id(&ban.subject));
+    let did = ban.subject.clone();
+    let host = move || {
+        let known = |peers: &Vec<PublicPeer>| {
+            peers
+                .iter()
+                .find(|peer| peer.did == did)
+                .map(|peer| peer.host.clone())
+        };
+        store.peers.with(known)
+    };
     let label = format!("Lift the ban of {short}");
     view! {
         <li class="peer-card" data-testid="ban-row" data-subject=ban.subject>
             <div class="peer-top">
                 <strong title=full>{short}</strong>
+                <span class="muted">{host}</span>
                 <span class="peer-buttons">
                     <button class="quiet small" type="button" data-testid="ban-lift" aria-label=label
                         disabled=busy on:click=lift>"Lift"</button>

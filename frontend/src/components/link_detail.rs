@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use crate::api::{Failure, http};
 use crate::browser::{is_hidden, offset_min, set_changed};
+use crate::components::outlook::Outlook;
 use crate::components::problem::Problem;
 use crate::store::use_store;
-use crate::view::format::{clock, clock_ms, count, duration, short_id};
+use crate::view::format::{bytes, clock, clock_ms, count, duration, short_id};
 use crate::view::link_history::{journey, stretches};
 
 const POLL: Duration = Duration::from_secs(2);
@@ -77,6 +78,7 @@ pub(crate) fn LinkDetails(did: String) -> impl IntoView {
             })}
             <Aside did=did.clone() book/>
             <Numbers book/>
+            <Outlook peer=Signal::derive(move || book.detail.with(|d| d.as_ref().map(|d| d.peer.clone())))/>
             <History book/>
             <Messages book/>
             <ProbeButton did book/>
@@ -252,13 +254,5 @@ fn ProbeButton(did: String, book: Book) -> impl IntoView {
             <span class="grow"></span>
             <button class="quiet" type="button" data-testid="link-probe" on:click=probe>"Try now"</button>
         </div>
-    }
-}
-
-fn bytes(number: u64) -> String {
-    match number {
-        0..1_024 => format!("{number} B"),
-        1_024..1_048_576 => format!("{} KiB", number / 1_024),
-        1_048_576.. => format!("{} MiB", number / 1_048_576),
     }
 }

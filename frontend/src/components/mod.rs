@@ -19,6 +19,7 @@ mod health;
 mod icon;
 mod journey;
 mod link_detail;
+mod outlook;
 mod peer_form;
 mod peer_row;
 mod peers;

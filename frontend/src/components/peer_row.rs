@@ -153,10 +153,10 @@ fn Facts(peer: Memo<Option<PeerView>>) -> impl IntoView {
     let error = move || {
         peer.with(|peer| {
             let peer = peer.as_ref()?;
-            // A link that is up has got over its last error.
+            // A link that is up has got over its last error; that it waits is said with the approval.
             peer.last_error
                 .clone()
-                .filter(|_| peer.state != LinkState::Up)
+                .filter(|_| !matches!(peer.state, LinkState::Up | LinkState::Waiting))
         })
     };
     view! {

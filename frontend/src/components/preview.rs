@@ -115,8 +115,8 @@ fn Shown(preview: Preview) -> impl IntoView {
             <table>
                 <thead><tr>
                     <th scope="col"><span class="sr-only">"What"</span></th>
-                    <th scope="col" class="num">"passes"</th>
-                    <th scope="col" class="num">"would"</th>
+                    <th scope="col" class="num">"now"</th>
+                    <th scope="col" class="num">"then"</th>
                     <th scope="col" class="num">"stop"</th>
                     <th scope="col" class="num">"start"</th>
                 </tr></thead>

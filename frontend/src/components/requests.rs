@@ -121,12 +121,16 @@ fn RequestRow(did: String) -> impl IntoView {
         let now = store.now.get();
         request.with(|request| {
             request.as_ref().map(|one| {
-                let tries = count(one.attempts);
-                format!(
-                    "first {}, tried {tries}×, last {}",
-                    ago(one.first_at, now),
-                    ago(one.last_at, now)
-                )
+                let last = ago(one.last_at, now);
+                if one.attempts > 1 {
+                    let tries = count(one.attempts);
+                    format!(
+                        "asks since {}, {tries} times, last {last}",
+                        ago(one.first_at, now)
+                    )
+                } else {
+                    format!("asked {last}")
+                }
             })
         })
     };

@@ -63,6 +63,16 @@ pub fn duration(ms: u64) -> String {
     }
 }
 
+/// Shows a size: `12 B`, `3 KiB`, `4 MiB`.
+#[must_use]
+pub fn bytes(number: u64) -> String {
+    match number {
+        0..1_024 => format!("{number} B"),
+        1_024..1_048_576 => format!("{} KiB", number / 1_024),
+        1_048_576.. => format!("{} MiB", number / 1_048_576),
+    }
+}
+
 /// Shows a number in groups of three: `12 345`, with narrow no-break spaces.
 #[must_use]
 pub fn count(number: u64) -> String {

@@ -1,9 +1,11 @@
 //! Approvals, previews and bans in words.
 
-use entente_lexicon::api::{LinkState, PeerView, Preview, PreviewExample, PreviewGroup, Turn};
+use entente_lexicon::api::{
+    LinkAmount, LinkState, PeerView, Preview, PreviewExample, PreviewGroup, Turn,
+};
 use entente_lexicon::{Timestamp, TrustLevel};
 
-use crate::view::format::duration;
+use crate::view::format::{bytes, count, duration};
 
 /// How long an instant's date is in RFC 3339.
 const DATE_CHARS: usize = 10;
@@ -76,6 +78,18 @@ pub fn their_side(peer: &PeerView, now: Timestamp) -> Side {
     Side { holds, said }
 }
 
+/// Says how much of a bound is taken: `3 of 256, 12 KiB of 4 MiB`.
+#[must_use]
+pub fn taken(used: LinkAmount, limit: LinkAmount) -> String {
+    format!(
+        "{} of {}, {} of {}",
+        count(used.items),
+        count(limit.items),
+        bytes(used.bytes),
+        bytes(limit.bytes)
+    )
+}
+
 /// The four parts of a preview with their names, in the order they are shown.
 #[must_use]
 pub fn parts(preview: &Preview) -> [(&'static str, &'static str, &PreviewGroup); 4] {
@@ -96,7 +110,10 @@ pub fn verdict(preview: &Preview) -> String {
     let starts: u64 = all.iter().map(|(_, _, group)| group.starts).sum();
     let link = match preview.link.after.as_str() {
         "pass" => "The link can be made.",
-        _ => "The link cannot be up as things are.",
+        "APPROVAL_NEEDED" | "APPROVAL_AWAITED" => {
+            "The link waits until both admins have approved; so does what is sent."
+        }
+        _ => "The link closes, and nothing passes.",
     };
     match (turns, stops, starts) {
         (true, _, _) => link.to_owned(),
@@ -222,8 +239,15 @@ mod tests {
         preview.agents.starts = 1;
         assert!(verdict(&preview).contains("and something would start"));
         preview.link = turn("POLICY_PRIVATE");
-        assert!(verdict(&preview).contains("cannot"));
+        assert!(verdict(&preview).contains("closes"));
         assert_eq!(reason(&preview.link), "POLICY_PRIVATE");
+    }
+
+    #[test]
+    fn what_is_taken_is_said_beside_its_bound() {
+        let amount = |items, bytes| LinkAmount { items, bytes };
+        let said = taken(amount(3, 2_048), amount(256, 4 << 20));
+        assert_eq!(said, "3 of 256, 2 KiB of 4 MiB");
     }
 
     #[test]
