@@ -131,11 +131,11 @@ fn Approve(peer: Memo<Option<PeerView>>, fingerprint: Memo<String>) -> impl Into
         <div class="form-end">
             <Show when=move || approved.get()>
                 <button class="quiet" type="button" data-testid="approval-withdraw" disabled=busy
-                    on:click=move |_| act(false)>"Withdraw approval"</button>
+                    on:click=move |_| act(false)>"Withdraw"</button>
             </Show>
             <button class="primary" type="button" data-testid="approval-approve"
                 disabled=move || busy.get() || !compared.get() on:click=move |_| act(true)>
-                {move || if approved.get() { "Approve for another 90 days" } else { "Approve for 90 days" }}
+                {move || if approved.get() { "Renew for 90 days" } else { "Approve for 90 days" }}
             </button>
         </div>
         <Problem failure=error id="approval-error"/>

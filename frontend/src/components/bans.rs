@@ -43,8 +43,8 @@ impl Book {
     /// Reads the list anew, and has the peers read.
     async fn changed(self, said: String) {
         self.store.announcement.set(said);
-        self.store.peers_changed.update(|count| *count += 1);
         self.refresh().await;
+        self.store.peers_changed.update(|count| *count += 1);
     }
 }
 
@@ -57,7 +57,10 @@ pub(crate) fn BansPanel() -> impl IntoView {
         store: use_store(),
     };
     provide_context(book);
-    spawn_local(book.refresh());
+    Effect::new(move |_| {
+        book.store.peers_changed.track();
+        spawn_local(book.refresh());
+    });
     poll(POLL, move || spawn_local(book.refresh()));
     let total = move || book.bans.with(|bans| bans.as_ref().map_or(0, Vec::len));
     let said = move || match total() {
@@ -178,11 +181,7 @@ fn BanForm() -> impl IntoView {
             }
         });
     };
-    let ends = BAN_ENDS
-        .iter()
-        .enumerate()
-        .map(|(index, (name, _))| view! { <option value=index.to_string()>{*name}</option> })
-        .collect_view();
+    let ends = ends();
     view! {
         <form class="form add-peer" on:submit=submit aria-label="Ban a network">
             <div class="field">
@@ -211,4 +210,13 @@ fn BanForm() -> impl IntoView {
             <Problem failure=error id="ban-error"/>
         </form>
     }
+}
+
+/// The ends that a ban may have, to choose from.
+fn ends() -> impl IntoView {
+    BAN_ENDS
+        .iter()
+        .enumerate()
+        .map(|(index, (name, _))| view! { <option value=index.to_string()>{*name}</option> })
+        .collect_view()
 }

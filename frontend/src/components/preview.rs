@@ -135,7 +135,11 @@ fn Example(name: &'static str, example: PreviewExample) -> impl IntoView {
     let code = reason(&example.turn).to_owned();
     let arrow = arrow(&example);
     let ours = example.ours.clone().map(label);
-    let theirs = label(example.theirs.clone());
+    // What is no agent's is a collection of public events, and has its whole name.
+    let theirs = match &example.ours {
+        Some(_) => label(example.theirs.clone()).into_any(),
+        None => example.theirs.clone().into_any(),
+    };
     let (tone, word) = if stopping {
         ("bad", "stops")
     } else {

@@ -16,11 +16,12 @@ pub fn groups(fingerprint: &str) -> Vec<String> {
     fingerprint.split_whitespace().map(str::to_owned).collect()
 }
 
-/// Says until when something holds: `until 2027-02-20, for 89 d`.
+/// Says until when something holds: `until 2027-02-20 (89 d left)`.
 #[must_use]
 pub fn until(at: Timestamp, now: Timestamp) -> String {
     let date: String = at.to_string().chars().take(DATE_CHARS).collect();
-    format!("until {date}, for {}", duration(at.since(now)))
+    let left = duration(at.since(now)).replace(' ', "\u{a0}");
+    format!("until {date} ({left}\u{a0}left)")
 }
 
 /// Tells whether a peer's approval is the admin's business now.
@@ -207,7 +208,7 @@ mod tests {
         });
         assert!(asks_for_approval(&good));
         assert!(our_side(&good, NOW).holds && their_side(&good, NOW).holds);
-        assert!(our_side(&good, NOW).said.ends_with(", for 3 d"));
+        assert!(our_side(&good, NOW).said.ends_with("(3\u{a0}d\u{a0}left)"));
         let over = Timestamp(later.0 + 1);
         assert!(!our_side(&good, over).holds && !their_side(&good, over).holds);
     }
