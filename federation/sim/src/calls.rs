@@ -121,6 +121,9 @@ impl World {
         let is_late = expires.is_some_and(|expires| *expires <= at);
         let taken = self.agents[call.agent].take(message, is_late);
         self.summary.duplicates += u64::from(taken == Taken::Held);
+        if taken == Taken::Expired && self.is_honest(call.end) {
+            self.see(&Fact::TooLate { message });
+        }
         if taken == Taken::New && self.is_honest(call.end) {
             self.summary.committed += 1;
             let from = self.agent_by_did[&item.from];

@@ -15,6 +15,8 @@ pub(crate) enum Fact<'a> {
     Withdrawn { message: u64 },
     /// A sender was told that its message was never sent and has expired.
     Expired { message: u64 },
+    /// An agent said that a message came too late, by its clock.
+    TooLate { message: u64 },
     /// A sender was told that nobody knows what became of its message, yet or for good.
     Unconfirmed { message: u64, is_final: bool },
     /// A link took an event or a control record for its peer.

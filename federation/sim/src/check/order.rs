@@ -3,7 +3,8 @@
 //! Not meant is a message that its link has given up, refused or withdrawn, while a call with it was
 //! on its way to the agent, if the machine that made the call is dead: nobody can call it back. It
 //! may arrive late, although its sender has heard that it will not. A call of a living machine has no
-//! such excuse.
+//! such excuse. Nor is meant a message that its agent once found expired: if the machine dies before
+//! that is stored and the next one's clock is behind, the message is offered again and is in time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +18,7 @@ pub(crate) struct Order {
     /// By sender and recipient: the place that came last, and its message.
     last: BTreeMap<(usize, usize), (usize, u64)>,
     given_up: BTreeSet<u64>,
+    too_late: BTreeSet<u64>,
 }
 
 impl Check for Order {
@@ -30,11 +32,16 @@ impl Check for Order {
                 self.given_up.insert(*message);
                 Ok(())
             }
+            Fact::TooLate { message } => {
+                self.too_late.insert(*message);
+                Ok(())
+            }
             Fact::Committed {
                 message,
                 is_orphan: true,
                 ..
             } if self.given_up.contains(message) => Ok(()),
+            Fact::Committed { message, .. } if self.too_late.contains(message) => Ok(()),
             Fact::Accepted { item, .. } => {
                 let place = self.places.len();
                 self.places.insert(number(&item.id), place);
@@ -61,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_given_up_may_come_late_and_only_by_the_call_of_a_dead_machine() {
+    fn only_the_call_of_a_dead_machine_or_a_clock_set_back_excuses_what_comes_late() {
         let orders = || Order {
             places: (1..10).map(|message| (message, message as usize)).collect(),
             ..Order::default()
@@ -82,5 +89,7 @@ mod tests {
         let mut order = orders();
         order.see(&commit(5, true)).unwrap();
         assert!(order.see(&commit(4, true)).is_err());
+        order.see(&Fact::TooLate { message: 3 }).unwrap();
+        order.see(&commit(3, false)).unwrap();
     }
 }
