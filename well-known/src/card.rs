@@ -14,11 +14,12 @@ use entente_lexicon::api::PublicKeysView;
 use entente_lexicon::{AgentName, Did, Host, Timestamp};
 use entente_trust::crypto::multikey::kid;
 use entente_trust::crypto::sign::{SigningKey, VerifyingKey};
-use entente_trust::identity::{LogEntry, LogError, PublicKeys, Subject};
+use entente_trust::identity::{Log, LogEntry, LogError, PublicKeys, Subject};
 use entente_trust::proof::{self, PROOF, ProofError, Signer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::document::{DocumentKey, RetiredKey, check_retired, signing_keys};
 use crate::strict::{self, StrictError};
 
 /// The version of the card's form.
@@ -39,8 +40,14 @@ pub struct CardBody {
     pub host: Host,
     /// Its network's DID.
     pub network: Did,
-    /// Its keys as Multikey text.
+    /// Its current keys as Multikey text.
     pub keys: PublicKeysView,
+    /// The signing keys before that, the newest first.
+    pub retired: Vec<DocumentKey>,
+    /// The number of its identity log's head entry.
+    pub seq: u64,
+    /// The SHA-256 of that entry in base32.
+    pub log: String,
     /// Entry 0 of its identity log.
     pub log0: LogEntry,
 }
@@ -65,14 +72,16 @@ pub struct VerifiedCard {
     pub host: Host,
     /// Its network.
     pub network: Did,
-    /// Its keys.
+    /// Its current keys.
     pub keys: PublicKeys,
+    /// The signing keys before that, the newest first.
+    pub retired: Vec<RetiredKey>,
     /// The kid of `keys.signing`.
     pub signing_kid: String,
     /// The kid of `keys.hybrid`, which messages are sealed to.
     pub hybrid_kid: String,
-    /// Entry 0 of its identity log.
-    pub log0: LogEntry,
+    /// Its identity log, whole.
+    pub log: Log,
 }
 
 /// Why a card is not believed.
@@ -99,9 +108,15 @@ pub enum CardError {
     /// The network's signature does not verify.
     #[error("the network's signature on the card does not verify")]
     BadCountersignature,
-    /// The log entry does not hold.
-    #[error("the card's identity log entry does not hold: {0}")]
+    /// The log does not hold.
+    #[error("the card's identity log does not hold: {0}")]
     Log(LogError),
+    /// The card speaks of entries that the log does not have yet: it must be fetched.
+    #[error("the card's identity log has more entries than were served")]
+    LogBehind,
+    /// The card's head is not in the log, or is behind what was known.
+    #[error("the card's identity log is not the one that was known")]
+    LogForked,
     /// The DID is not the hash of the log entry.
     #[error("the card's DID is not the one its identity log makes")]
     WrongDid,
@@ -131,6 +146,8 @@ impl CardError {
             Self::BadSignature => "CARD_BAD_SIGNATURE",
             Self::BadCountersignature => "CARD_BAD_COUNTERSIGNATURE",
             Self::Log(_) => "CARD_BAD_LOG",
+            Self::LogBehind => "CARD_LOG_BEHIND",
+            Self::LogForked => "CARD_LOG_FORKED",
             Self::WrongDid => "CARD_WRONG_DID",
             Self::WrongNetwork => "CARD_WRONG_NETWORK",
             Self::WrongHost => "CARD_WRONG_HOST",
@@ -140,29 +157,35 @@ impl CardError {
 }
 
 impl AgentCard {
-    /// Says what an agent with one log entry has to say.
+    /// Says what an agent has to say whose keys are `keys`, after the signing keys `retired` (the
+    /// newest first).
     ///
     /// # Errors
-    /// [`CardError::Log`] if the entry is no valid entry 0; [`CardError::WrongNetwork`] if it is
-    /// not of an agent.
+    /// [`CardError::WrongNetwork`] if the log is not of an agent; [`CardError::WrongKey`] if it never
+    /// made a signing key current.
     pub fn build_unsigned(
         name: &AgentName,
         host: &Host,
         keys: &PublicKeysView,
-        log0: &LogEntry,
+        retired: &[String],
+        log: &Log,
     ) -> Result<Self, CardError> {
-        let did = log0.verify().map_err(CardError::Log)?;
-        let Subject::Agent { network } = log0.subject().map_err(CardError::Log)? else {
+        let Subject::Agent { network } = log.subject().map_err(CardError::Log)? else {
             return Err(CardError::WrongNetwork);
         };
+        let mut signing = signing_keys(log, &keys.signing, retired).ok_or(CardError::WrongKey)?;
+        let pin = log.pin();
         let body = CardBody {
             version: VERSION,
-            did,
+            did: log.did().clone(),
             name: name.clone(),
             host: host.clone(),
             network,
             keys: keys.clone(),
-            log0: log0.clone(),
+            retired: signing.split_off(1),
+            seq: pin.seq,
+            log: pin.head,
+            log0: log.first().clone(),
         };
         match serde_json::to_value(&body) {
             Ok(Value::Object(members)) => Ok(Self {
@@ -235,16 +258,18 @@ impl AgentCard {
     }
 }
 
-/// Verifies a card of an agent of `network`, whose document has these signing `network_keys`.
+/// Verifies a card of an agent of `network`, whose signing keys are `network_keys`, given the
+/// agent's identity log. Without a log, the card must have one entry, its own `log0`.
 ///
 /// # Errors
-/// [`CardError`], the first check that fails: text, form, log entry, DID, network, host, keys, the
+/// [`CardError`], the first check that fails: text, form, log, DID, network, host, keys, the
 /// agent's proof, the network's.
 pub fn verify(
     text: &str,
     network: &Did,
     network_keys: &BTreeMap<String, VerifyingKey>,
     host: &Host,
+    log: Option<&Log>,
 ) -> Result<VerifiedCard, CardError> {
     let members = strict::parse_object(text)?;
     if !members.contains_key(PROOF) {
@@ -258,39 +283,66 @@ pub fn verify(
     }
     let body = CardBody::deserialize(Value::Object(members.clone()))
         .map_err(|_error| CardError::Malformed)?;
-    check_identity(&body, network, host)?;
-    let signing_kid = kid(&body.keys.signing);
-    let keys = PublicKeys::parse(&body.keys).map_err(|_error| CardError::Malformed)?;
-    check_agent_proof(&members, &body.did, &signing_kid, &keys.signing)?;
+    let card = check_body(body, network, host, log)?;
+    check_agent_proof(&members, &card.did, &card.signing_kid, &card.keys.signing)?;
     check_network_proof(&members, network, network_keys)?;
+    Ok(card)
+}
+
+/// Checks all that needs no network's key: that this log is the agent's and commits to these keys.
+///
+/// # Errors
+/// [`CardError`], the first check that fails.
+pub fn check_body(
+    body: CardBody,
+    network: &Did,
+    host: &Host,
+    log: Option<&Log>,
+) -> Result<VerifiedCard, CardError> {
+    let log = check_log(&body, log)?;
+    let expected = Subject::Agent {
+        network: network.clone(),
+    };
+    let subject = log.subject().map_err(CardError::Log)?;
+    if body.network != *network || subject != expected {
+        return Err(CardError::WrongNetwork);
+    }
+    if body.host != *host {
+        return Err(CardError::WrongHost);
+    }
+    if !log.keys().commit_to(&body.keys) {
+        return Err(CardError::WrongKey);
+    }
+    let retired = check_retired(&log, &body.retired).ok_or(CardError::WrongKey)?;
+    let keys = PublicKeys::parse(&body.keys).map_err(|_error| CardError::Malformed)?;
     Ok(VerifiedCard {
         did: body.did,
         name: body.name,
         host: body.host,
         network: body.network,
-        signing_kid,
+        signing_kid: kid(&body.keys.signing),
         hybrid_kid: kid(&body.keys.hybrid),
         keys,
-        log0: body.log0,
+        retired,
+        log,
     })
 }
 
-fn check_identity(body: &CardBody, network: &Did, host: &Host) -> Result<(), CardError> {
-    if body.log0.verify().map_err(CardError::Log)? != body.did {
+fn check_log(body: &CardBody, log: Option<&Log>) -> Result<Log, CardError> {
+    let first = Log::begin(body.log0.clone()).map_err(CardError::Log)?;
+    if *first.did() != body.did {
         return Err(CardError::WrongDid);
     }
-    let expected = Subject::Agent {
-        network: network.clone(),
-    };
-    let subject = body.log0.subject().map_err(CardError::Log)?;
-    if body.network != *network || subject != expected {
-        Err(CardError::WrongNetwork)
-    } else if body.host != *host {
-        Err(CardError::WrongHost)
-    } else if !body.log0.keys().commit_to(&body.keys) {
-        Err(CardError::WrongKey)
+    let log = log.cloned().unwrap_or(first);
+    let pin = log.pin();
+    if *log.did() != body.did {
+        Err(CardError::WrongDid)
+    } else if body.seq > pin.seq {
+        Err(CardError::LogBehind)
+    } else if body.seq < pin.seq || body.log != pin.head || *log.first() != body.log0 {
+        Err(CardError::LogForked)
     } else {
-        Ok(())
+        Ok(log)
     }
 }
 

@@ -2,23 +2,25 @@
 //!
 //! ```text
 //! did, relay, publicKey, federation {allowInbound, allowOutbound, trustLevel}
-//! version 1, name, hosts, keys {signing, encryption, hybrid: [{kid, publicKeyMultibase, validFrom}]},
-//! seq 0, log (SHA-256 of the head entry, base32), log0 (entry 0 of the identity log),
+//! version 1, name, hosts,
+//! keys {signing, encryption, hybrid: [{kid, publicKeyMultibase, validFrom, validUntil?}]},
+//! seq, log (number and SHA-256 of the log's head entry, base32), log0 (entry 0 of the log),
 //! endpoints, limits, software, proof (eddsa-jcs-2022 by the signing key)
 //! ```
 //!
-//! Nothing in it is believed because of where it was fetched. The DID is the hash of `log0`, `log0`
-//! commits to the keys and names the host, and the signing key signs the whole.
+//! Nothing in it is believed because of where it was fetched. The DID is the hash of `log0`, which
+//! names the host; the head of the log that begins there commits to the keys; the current signing
+//! key signs the whole. Retired signing keys follow the current one, so that what they signed stays
+//! checkable. The log's other entries are fetched from [`LOG_PATH`].
 
 use std::collections::BTreeMap;
 
 use entente_lexicon::api::PublicKeysView;
-use entente_lexicon::id::BASE32;
 use entente_lexicon::{Did, Host, Timestamp, TrustLevel};
 use entente_trust::crypto::hash::sha256;
 use entente_trust::crypto::multikey::{fingerprint, kid};
 use entente_trust::crypto::sign::{SigningKey, VerifyingKey};
-use entente_trust::identity::{LogEntry, LogError, Subject};
+use entente_trust::identity::{Log, LogEntry, LogError, Span, Subject};
 use entente_trust::proof::{self, PROOF, ProofError, Signer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -29,6 +31,12 @@ use crate::strict::{self, StrictError};
 pub const VERSION: u64 = 1;
 /// Where a network serves its document.
 pub const PATH: &str = "/.well-known/agent-network.json";
+/// Where a network serves its identity log, in pages (`?from=`).
+pub const LOG_PATH: &str = "/.well-known/agent-network-log.jsonl";
+/// Bytes of one page of a log at most.
+pub const LOG_PAGE_BYTES: usize = 64 * 1024;
+/// Retired signing keys that a document or a card lists at most, the newest.
+pub const MAX_RETIRED: usize = 64;
 
 /// What a network publishes, without the proof.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +54,7 @@ pub struct NetworkDocument {
     pub version: u64,
     /// Its name for people; nothing is decided by it.
     pub name: String,
-    /// Its hosts. While the log has one entry: the host of that entry.
+    /// Its hosts: the one that its log names.
     pub hosts: Vec<Host>,
     /// Its keys.
     pub keys: DocumentKeys,
@@ -95,8 +103,36 @@ pub struct DocumentKey {
     pub kid: String,
     /// Multikey text.
     pub public_key_multibase: String,
-    /// Since when it is current.
+    /// Since when it is current, by the log.
     pub valid_from: Timestamp,
+    /// Until when it was, if it is retired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Timestamp>,
+}
+
+/// A signing key that is not current any more: it proves what was signed while it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetiredKey {
+    /// How signatures name it.
+    pub kid: String,
+    /// The key.
+    pub key: VerifyingKey,
+    /// Since when it was current.
+    pub from: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// What a document or a card says about its log, before anything is verified: enough to know what
+/// to fetch.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Claim {
+    /// The DID it speaks of.
+    pub did: Did,
+    /// The number of the log's head entry.
+    pub seq: u64,
+    /// Entry 0.
+    pub log0: LogEntry,
 }
 
 /// A program and its version.
@@ -141,11 +177,13 @@ pub struct VerifiedDocument {
     pub host: Host,
     /// Its name for people.
     pub name: String,
-    /// Its signing keys by kid.
+    /// Its current signing key by kid.
     pub keys: BTreeMap<String, VerifyingKey>,
     /// The current signing key's kid.
     pub signing_kid: String,
-    /// All its keys as Multikey text; their digests are those of the log.
+    /// The signing keys before that, the newest first.
+    pub retired: Vec<RetiredKey>,
+    /// All its current keys as Multikey text; their digests are those of the log's head.
     pub public_keys: PublicKeysView,
     /// Peers dial this + `/federation`.
     pub relay: String,
@@ -159,8 +197,8 @@ pub struct VerifiedDocument {
     pub allow_outbound: bool,
     /// The signing key's fingerprint, for people to compare.
     pub fingerprint: String,
-    /// Entry 0 of its identity log.
-    pub log0: LogEntry,
+    /// Its identity log, whole.
+    pub log: Log,
 }
 
 /// Why a document is not believed.
@@ -173,7 +211,7 @@ pub enum DocumentError {
     #[error("the document lacks a member or has one of the wrong form")]
     Malformed,
     /// A form from a later release.
-    #[error("the document has a version, or a log, that this release does not know")]
+    #[error("the document has a version that this release does not know")]
     UnknownVersion,
     /// It carries no proof.
     #[error("the document is not signed")]
@@ -181,9 +219,15 @@ pub enum DocumentError {
     /// The signature does not verify.
     #[error("the signature on the document does not verify")]
     BadSignature,
-    /// The log entry does not hold.
-    #[error("the document's identity log entry does not hold: {0}")]
+    /// The log does not hold.
+    #[error("the document's identity log does not hold: {0}")]
     Log(LogError),
+    /// The document speaks of entries that the log does not have yet: it must be fetched.
+    #[error("the document's identity log has more entries than were served")]
+    LogBehind,
+    /// The document's head is not in the log, or is behind what was known.
+    #[error("the document's identity log is not the one that was known")]
+    LogForked,
     /// The DID is not the hash of the log entry.
     #[error("the document's DID is not the one its identity log makes")]
     WrongDid,
@@ -211,10 +255,30 @@ impl DocumentError {
             Self::Unsigned => "DOCUMENT_UNSIGNED",
             Self::BadSignature => "DOCUMENT_BAD_SIGNATURE",
             Self::Log(_) => "DOCUMENT_BAD_LOG",
+            Self::LogBehind => "DOCUMENT_LOG_BEHIND",
+            Self::LogForked => "DOCUMENT_LOG_FORKED",
             Self::WrongDid => "DOCUMENT_WRONG_DID",
             Self::WrongHost => "DOCUMENT_WRONG_HOST",
             Self::WrongKey => "DOCUMENT_WRONG_KEY",
             Self::WrongRelay => "DOCUMENT_WRONG_RELAY",
+        }
+    }
+
+    /// Tells whether this is what a network looks like whose keys were changed by somebody who may
+    /// not: its link must not go on before a person has looked. Other failures may pass.
+    #[must_use]
+    pub const fn breaks_the_pin(&self) -> bool {
+        match self {
+            Self::Log(_) | Self::LogForked | Self::WrongKey => true,
+            Self::Text(_)
+            | Self::Malformed
+            | Self::UnknownVersion
+            | Self::Unsigned
+            | Self::BadSignature
+            | Self::LogBehind
+            | Self::WrongDid
+            | Self::WrongHost
+            | Self::WrongRelay => false,
         }
     }
 }
@@ -229,26 +293,28 @@ impl From<ProofError> for DocumentError {
 }
 
 impl NetworkDocument {
-    /// Says what a network with one log entry has to say.
+    /// Says what a network has to say whose keys are `keys`, after the signing keys `retired` (the
+    /// newest first; what is over [`MAX_RETIRED`] is left out).
     ///
     /// # Errors
-    /// [`DocumentError::Log`] if the entry is no valid entry 0.
+    /// [`DocumentError::WrongKey`] if the log never made a key current.
     pub fn build(
         profile: &Profile,
-        log0: &LogEntry,
+        log: &Log,
         keys: &PublicKeysView,
+        retired: &[String],
     ) -> Result<Self, DocumentError> {
-        let did = log0.verify().map_err(DocumentError::Log)?;
-        let head = log0.head().map_err(DocumentError::Log)?;
-        let key = |multikey: &str| {
+        let current = |multikey: &str| {
             vec![DocumentKey {
                 kid: kid(multikey),
                 public_key_multibase: multikey.to_owned(),
-                valid_from: log0.time(),
+                valid_from: log.last().time(),
+                valid_until: None,
             }]
         };
+        let pin = log.pin();
         Ok(Self {
-            did,
+            did: log.did().clone(),
             relay: relay_url(&profile.host, profile.secure),
             public_key: keys.signing.clone(),
             federation: profile.federation,
@@ -256,13 +322,14 @@ impl NetworkDocument {
             name: profile.name.clone(),
             hosts: vec![profile.host.clone()],
             keys: DocumentKeys {
-                signing: key(&keys.signing),
-                encryption: key(&keys.encryption),
-                hybrid: key(&keys.hybrid),
+                signing: signing_keys(log, &keys.signing, retired)
+                    .ok_or(DocumentError::WrongKey)?,
+                encryption: current(&keys.encryption),
+                hybrid: current(&keys.hybrid),
             },
-            seq: 0,
-            log: BASE32.encode(&head),
-            log0: log0.clone(),
+            seq: pin.seq,
+            log: pin.head,
+            log0: log.first().clone(),
             endpoints: endpoints(),
             limits: limits(),
             software: Software {
@@ -295,12 +362,68 @@ impl NetworkDocument {
     }
 }
 
-/// Verifies the document that `expected_host` serves.
+/// Lists a current signing key and those before it, with the times that the log gives them.
+pub(crate) fn signing_keys(
+    log: &Log,
+    current: &str,
+    retired: &[String],
+) -> Option<Vec<DocumentKey>> {
+    let retired = retired.iter().take(MAX_RETIRED).map(String::as_str);
+    std::iter::once(current)
+        .chain(retired)
+        .map(|multikey| {
+            let Span { from, until } = log.signing_span(multikey)?;
+            Some(DocumentKey {
+                kid: kid(multikey),
+                public_key_multibase: multikey.to_owned(),
+                valid_from: from,
+                valid_until: until,
+            })
+        })
+        .collect()
+}
+
+/// Checks retired signing keys against the log that retired them.
+pub(crate) fn check_retired(log: &Log, keys: &[DocumentKey]) -> Option<Vec<RetiredKey>> {
+    if keys.len() > MAX_RETIRED {
+        return None;
+    }
+    let check = |key: &DocumentKey| {
+        let multikey = &key.public_key_multibase;
+        let Span { from, until } = log.signing_span(multikey)?;
+        let until = until?;
+        let right =
+            kid(multikey) == key.kid && key.valid_from == from && key.valid_until == Some(until);
+        let parsed = VerifyingKey::from_multikey(multikey).ok()?;
+        right.then(|| RetiredKey {
+            kid: key.kid.clone(),
+            key: parsed,
+            from,
+            until,
+        })
+    };
+    keys.iter().map(check).collect()
+}
+
+/// Reads what a document or a card says about its log.
 ///
 /// # Errors
-/// [`DocumentError`], the first check that fails: text, form, log entry, DID, host, keys, proof,
-/// relay.
-pub fn verify(text: &str, expected_host: &Host) -> Result<VerifiedDocument, DocumentError> {
+/// [`DocumentError::Text`], [`DocumentError::Malformed`].
+pub fn claim(text: &str) -> Result<Claim, DocumentError> {
+    let members = strict::parse_object(text)?;
+    Claim::deserialize(Value::Object(members)).map_err(|_error| DocumentError::Malformed)
+}
+
+/// Verifies the document that `expected_host` serves, given its identity log. Without a log, the
+/// document must have one entry, its own `log0`.
+///
+/// # Errors
+/// [`DocumentError`], the first check that fails: text, form, log, DID, host, keys, proof, relay.
+pub fn verify(
+    text: &str,
+    expected_host: &Host,
+    log: Option<&Log>,
+) -> Result<VerifiedDocument, DocumentError> {
     let members = strict::parse_object(text)?;
     if !members.contains_key(PROOF) {
         return Err(DocumentError::Unsigned);
@@ -310,8 +433,8 @@ pub fn verify(text: &str, expected_host: &Host) -> Result<VerifiedDocument, Docu
     }
     let document = NetworkDocument::deserialize(Value::Object(members.clone()))
         .map_err(|_error| DocumentError::Malformed)?;
-    check_log(&document, expected_host)?;
-    let public_keys = check_keys(&document)?;
+    let log = check_log(&document, expected_host, log)?;
+    let (public_keys, retired) = check_keys(&document, &log)?;
     let signing = VerifyingKey::from_multikey(&public_keys.signing)
         .map_err(|_error| DocumentError::WrongKey)?;
     let signing_kid = kid(&public_keys.signing);
@@ -323,6 +446,7 @@ pub fn verify(text: &str, expected_host: &Host) -> Result<VerifiedDocument, Docu
         name: document.name,
         keys: BTreeMap::from([(signing_kid.clone(), signing)]),
         signing_kid,
+        retired,
         fingerprint: fingerprint(&public_keys.signing),
         public_keys,
         relay: document.relay,
@@ -330,34 +454,49 @@ pub fn verify(text: &str, expected_host: &Host) -> Result<VerifiedDocument, Docu
         trust_level: document.federation.trust_level,
         allow_inbound: document.federation.allow_inbound,
         allow_outbound: document.federation.allow_outbound,
-        log0: document.log0,
+        log,
     })
 }
 
-fn check_log(document: &NetworkDocument, expected_host: &Host) -> Result<(), DocumentError> {
-    let did = document.log0.verify().map_err(DocumentError::Log)?;
-    let head = document.log0.head().map_err(DocumentError::Log)?;
-    if document.seq != 0 {
-        return Err(DocumentError::UnknownVersion);
-    }
-    if did != document.did || document.log != BASE32.encode(&head) {
+fn check_log(
+    document: &NetworkDocument,
+    expected_host: &Host,
+    log: Option<&Log>,
+) -> Result<Log, DocumentError> {
+    let first = Log::begin(document.log0.clone()).map_err(DocumentError::Log)?;
+    if *first.did() != document.did {
         return Err(DocumentError::WrongDid);
+    }
+    let log = log.cloned().unwrap_or(first);
+    if *log.did() != document.did {
+        return Err(DocumentError::WrongDid);
+    }
+    let pin = log.pin();
+    if document.seq > pin.seq {
+        return Err(DocumentError::LogBehind);
+    }
+    if document.seq < pin.seq || document.log != pin.head || *log.first() != document.log0 {
+        return Err(DocumentError::LogForked);
     }
     let expected = Subject::Network {
         host: expected_host.clone(),
     };
-    let subject = document.log0.subject().map_err(DocumentError::Log)?;
+    let subject = log.subject().map_err(DocumentError::Log)?;
     if subject == expected && document.hosts == [expected_host.clone()] {
-        Ok(())
+        Ok(log)
     } else {
         Err(DocumentError::WrongHost)
     }
 }
 
-/// Checks that there is one key of each kind and that it is the one the log commits to.
-fn check_keys(document: &NetworkDocument) -> Result<PublicKeysView, DocumentError> {
+/// Checks that the first key of each kind is the one that the log's head commits to, and the
+/// others those that it retired.
+fn check_keys(
+    document: &NetworkDocument,
+    log: &Log,
+) -> Result<(PublicKeysView, Vec<RetiredKey>), DocumentError> {
     let keys = &document.keys;
-    let ([signing], [encryption], [hybrid]) = (
+    let ([signing, retired @ ..], [encryption], [hybrid]) = (
         keys.signing.as_slice(),
         keys.encryption.as_slice(),
         keys.hybrid.as_slice(),
@@ -369,13 +508,19 @@ fn check_keys(document: &NetworkDocument) -> Result<PublicKeysView, DocumentErro
         encryption: encryption.public_key_multibase.clone(),
         hybrid: hybrid.public_key_multibase.clone(),
     };
-    let committed = document.log0.keys();
+    let committed = log.keys();
     let right = committed.commit_to(&view)
         && document.public_key == view.signing
         && committed.signing.kid == signing.kid
         && committed.encryption.kid == encryption.kid
-        && committed.hybrid.kid == hybrid.kid;
-    right.then_some(view).ok_or(DocumentError::WrongKey)
+        && committed.hybrid.kid == hybrid.kid
+        && [signing, encryption, hybrid]
+            .iter()
+            .all(|key| key.valid_until.is_none());
+    let retired = check_retired(log, retired).filter(|_| right);
+    retired
+        .map(|retired| (view, retired))
+        .ok_or(DocumentError::WrongKey)
 }
 
 fn check_proof(

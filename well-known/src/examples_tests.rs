@@ -11,7 +11,9 @@ use entente_lexicon::{AgentName, Did, Host, Timestamp, TrustLevel};
 use entente_trust::crypto::hash::sha256;
 use entente_trust::crypto::multikey::kid;
 use entente_trust::crypto::sign::{SigningKey, VerifyingKey};
-use entente_trust::identity::{Birth, LogError, Subject, birth};
+use entente_trust::identity::{
+    Birth, IdentityKeys, Log, LogError, Rotation, Subject, birth, rotate,
+};
 use entente_trust::proof::{self, PROOF, Signer};
 use proptest::prelude::*;
 use rand_core::{TryCryptoRng, TryRng};
@@ -51,7 +53,9 @@ fn host(name: &str) -> Host {
 
 fn network(seed: u64, name: &str) -> Birth {
     let subject = Subject::Network { host: host(name) };
-    birth(&mut TestRng(seed, 0), subject, "relay-object", NOW).unwrap()
+    let recovery = SigningKey::from_seed(&[9; 32]).verifying_key();
+    let rng = &mut TestRng(seed, 0);
+    birth(rng, subject, "relay-object", NOW, Some(&recovery)).unwrap()
 }
 
 fn alpha() -> Birth {
@@ -69,8 +73,47 @@ fn alice() -> Birth {
         Subject::Agent { network },
         "agent-object",
         NOW,
+        None,
     )
     .unwrap()
+}
+
+fn log(birth: &Birth) -> Log {
+    Log::begin(birth.entry.clone()).unwrap()
+}
+
+fn signing_text(keys: &IdentityKeys) -> String {
+    keys.signing.verifying_key().to_multikey()
+}
+
+/// The identity after its first rotation.
+fn rotated(birth: &Birth) -> Rotation {
+    let later = Timestamp(NOW.0 + 1_000);
+    let update = &birth.keys.next_update;
+    rotate(&mut TestRng(50, 0), &log(birth), update, later).unwrap()
+}
+
+fn rotated_text() -> String {
+    let (alpha, new) = (alpha(), rotated(&alpha()));
+    let keys = new.keys.public_keys().view();
+    let profile = profile("alpha.example", true);
+    let retired = [signing_text(&alpha.keys)];
+    NetworkDocument::build(&profile, &new.log, &keys, &retired)
+        .and_then(|document| document.sign(&new.keys.signing, NOW))
+        .unwrap()
+        .text
+}
+
+fn rotated_card() -> AgentCard {
+    let (alpha, alice) = (alpha(), alice());
+    let new = rotated(&alice);
+    let keys = new.keys.public_keys().view();
+    let name = AgentName::parse("alice").unwrap();
+    let retired = [signing_text(&alice.keys)];
+    AgentCard::build_unsigned(&name, &host("alpha.example"), &keys, &retired, &new.log)
+        .and_then(|card| card.sign_agent(&new.keys.signing, NOW))
+        .and_then(|card| card.countersign(&alpha.keys.signing, NOW))
+        .unwrap()
 }
 
 fn profile(name: &str, secure: bool) -> Profile {
@@ -89,7 +132,7 @@ fn profile(name: &str, secure: bool) -> Profile {
 
 fn build(birth: &Birth, profile: &Profile) -> NetworkDocument {
     let keys = birth.keys.public_keys().view();
-    NetworkDocument::build(profile, &birth.entry, &keys).unwrap()
+    NetworkDocument::build(profile, &log(birth), &keys, &[]).unwrap()
 }
 
 fn members(text: &str) -> Map<String, Value> {
@@ -106,7 +149,7 @@ fn alice_card() -> AgentCard {
     let (alpha, alice) = (alpha(), alice());
     let keys = alice.keys.public_keys().view();
     let name = AgentName::parse("alice").unwrap();
-    AgentCard::build_unsigned(&name, &host("alpha.example"), &keys, &alice.entry)
+    AgentCard::build_unsigned(&name, &host("alpha.example"), &keys, &[], &log(&alice))
         .and_then(|card| card.sign_agent(&alice.keys.signing, NOW))
         .and_then(|card| card.countersign(&alpha.keys.signing, NOW))
         .unwrap()
@@ -261,7 +304,7 @@ fn documents_of_others() -> Vec<(&'static str, String, DocumentError)> {
         (
             "document-log-head-wrong",
             document_with(|members| members["log"] = json!("aaaa")),
-            DocumentError::WrongDid,
+            DocumentError::LogForked,
         ),
         (
             "document-log-entry-changed",
@@ -425,7 +468,9 @@ fn valid_examples() -> Vec<(&'static str, String)> {
         ("document", alpha_text()),
         ("document-development", local.text),
         ("document-with-unknown-member", extended),
+        ("document-rotated", rotated_text()),
         ("card", pretty(&members(&alice_card().to_text()))),
+        ("card-rotated", pretty(&members(&rotated_card().to_text()))),
     ]
 }
 
@@ -441,6 +486,7 @@ fn verify_card(text: &str) -> Result<card::VerifiedCard, CardError> {
         &alpha.did,
         &network_keys(&alpha),
         &host("alpha.example"),
+        None,
     )
 }
 
@@ -485,12 +531,14 @@ fn the_valid_examples_hold() {
                 assert_eq!(card.keys, alice().keys.public_keys());
                 assert_eq!(card.name.as_str(), "alice");
             }
+            "card-rotated" => assert_rotated_card(&text),
+            "document-rotated" => assert_rotated_document(&text),
             "document-development" => {
-                let document = document::verify(&text, &host("localhost:8701")).unwrap();
+                let document = document::verify(&text, &host("localhost:8701"), None).unwrap();
                 assert_eq!(document.relay, "ws://localhost:8701/relay");
             }
             _ => {
-                let document = document::verify(&text, &host("alpha.example")).unwrap();
+                let document = document::verify(&text, &host("alpha.example"), None).unwrap();
                 assert_eq!(document.did, alpha().did);
                 assert_eq!(document.keys, network_keys(&alpha()));
                 assert_eq!(document.hash, sha256(&[text.as_bytes()]));
@@ -498,6 +546,76 @@ fn the_valid_examples_hold() {
                 assert_eq!(document.trust_level, TrustLevel::Allowlist);
             }
         }
+    }
+}
+
+fn assert_rotated_document(text: &str) {
+    let (alpha, new, host) = (alpha(), rotated(&alpha()), host("alpha.example"));
+    let document = document::verify(text, &host, Some(&new.log)).unwrap();
+    assert_eq!(document.did, alpha.did);
+    assert_eq!(document.public_keys, new.keys.public_keys().view());
+    let [retired] = document.retired.as_slice() else {
+        panic!("one key was retired")
+    };
+    assert_eq!(retired.key, alpha.keys.signing.verifying_key());
+    assert_eq!((retired.from, retired.until), (NOW, new.log.last().time()));
+    let behind = document::verify(text, &host, Some(&log(&alpha)));
+    assert_eq!(behind, Err(DocumentError::LogBehind));
+    assert_eq!(
+        document::verify(text, &host, None),
+        Err(DocumentError::LogBehind)
+    );
+    assert_eq!(document::claim(text).unwrap().seq, 1);
+}
+
+fn assert_rotated_card(text: &str) {
+    let (alpha, alice, host) = (alpha(), alice(), host("alpha.example"));
+    let new = rotated(&alice);
+    let verify = |log| card::verify(text, &alpha.did, &network_keys(&alpha), &host, log);
+    let card = verify(Some(&new.log)).unwrap();
+    assert_eq!(
+        (card.did, card.keys),
+        (alice.did.clone(), new.keys.public_keys())
+    );
+    assert_eq!(card.retired[0].key, alice.keys.signing.verifying_key());
+    assert_eq!(verify(None), Err(CardError::LogBehind));
+    assert_eq!(document::claim(text).unwrap().did, alice.did);
+}
+
+#[test]
+fn an_old_document_is_no_answer_once_a_newer_log_is_known() {
+    let (new, host) = (rotated(&alpha()), host("alpha.example"));
+    let rolled_back = document::verify(&alpha_text(), &host, Some(&new.log));
+    assert_eq!(rolled_back, Err(DocumentError::LogForked));
+    let alice = rotated(&alice());
+    let alpha = alpha();
+    let text = alice_card().to_text();
+    let keys = network_keys(&alpha);
+    let rolled_back = card::verify(&text, &alpha.did, &keys, &host, Some(&alice.log));
+    assert_eq!(rolled_back, Err(CardError::LogForked));
+}
+
+#[test]
+fn keys_that_the_log_did_not_retire_are_refused() {
+    let (alpha, beta, host) = (alpha(), beta(), host("alpha.example"));
+    let new = rotated(&alpha);
+    let verify = |change: &dyn Fn(&mut Value)| {
+        let mut members = members(&rotated_text());
+        change(&mut members["keys"]["signing"]);
+        resign(&mut members, PROOF, &alpha.did, &new.keys.signing);
+        document::verify(&pretty(&members), &host, Some(&new.log))
+    };
+    assert!(verify(&|_| {}).is_ok());
+    let other = signing_text(&beta.keys);
+    let cheats: [&dyn Fn(&mut Value); 5] = [
+        &|keys| keys[1]["publicKeyMultibase"] = json!(other),
+        &|keys| keys[1]["validUntil"] = json!("2100-01-01T00:00:00.000Z"),
+        &|keys| keys[1]["validFrom"] = json!("2000-01-01T00:00:00.000Z"),
+        &|keys| keys[0]["validUntil"] = keys[1]["validUntil"].clone(),
+        &|keys| keys.as_array_mut().unwrap().swap(0, 1),
+    ];
+    for (place, cheat) in cheats.iter().enumerate() {
+        assert_eq!(verify(cheat), Err(DocumentError::WrongKey), "{place}");
     }
 }
 
@@ -511,7 +629,7 @@ fn every_invalid_example_is_refused_for_the_fault_it_is_named_for() {
         .collect();
     check_files("invalid", &texts);
     for (name, text, error) in documents {
-        let refused = document::verify(&text, &host("alpha.example"));
+        let refused = document::verify(&text, &host("alpha.example"), None);
         assert_eq!(refused, Err(error), "{name}");
     }
     for (name, text, error) in cards {
@@ -537,13 +655,13 @@ fn a_card_is_countersigned_only_after_the_agent_signed() {
     let (alpha, alice) = (alpha(), alice());
     let keys = alice.keys.public_keys().view();
     let name = AgentName::parse("alice").unwrap();
-    let build = |entry| AgentCard::build_unsigned(&name, &host("alpha.example"), &keys, entry);
-    let refused = build(&alice.entry)
-        .unwrap()
-        .countersign(&alpha.keys.signing, NOW);
+    let build = |birth: &Birth| {
+        AgentCard::build_unsigned(&name, &host("alpha.example"), &keys, &[], &log(birth))
+    };
+    let refused = build(&alice).unwrap().countersign(&alpha.keys.signing, NOW);
     assert_eq!(refused, Err(CardError::Unsigned));
-    assert_eq!(build(&alpha.entry), Err(CardError::WrongNetwork));
-    let signed = build(&alice.entry)
+    assert_eq!(build(&alpha), Err(CardError::WrongNetwork));
+    let signed = build(&alice)
         .unwrap()
         .sign_agent(&alice.keys.signing, NOW)
         .unwrap();
@@ -556,11 +674,11 @@ fn a_card_is_countersigned_only_after_the_agent_signed() {
 fn a_card_does_not_verify_for_another_network_or_under_other_keys() {
     let (alpha, beta) = (alpha(), beta());
     let (text, host) = (alice_card().to_text(), host("alpha.example"));
-    let elsewhere = card::verify(&text, &beta.did, &network_keys(&beta), &host);
+    let elsewhere = card::verify(&text, &beta.did, &network_keys(&beta), &host, None);
     assert_eq!(elsewhere, Err(CardError::WrongNetwork));
-    let other_keys = card::verify(&text, &alpha.did, &network_keys(&beta), &host);
+    let other_keys = card::verify(&text, &alpha.did, &network_keys(&beta), &host, None);
     assert_eq!(other_keys, Err(CardError::BadCountersignature));
-    let none = card::verify(&text, &alpha.did, &BTreeMap::new(), &host);
+    let none = card::verify(&text, &alpha.did, &BTreeMap::new(), &host, None);
     assert_eq!(none, Err(CardError::BadCountersignature));
 }
 
@@ -574,14 +692,14 @@ proptest! {
         let at = at % changed.len();
         changed[at] = to;
         let changed: String = changed.into_iter().collect();
-        if document::verify(&changed, &host).is_ok() {
+        if document::verify(&changed, &host, None).is_ok() {
             prop_assert_eq!(members(&changed), members(&text));
         }
     }
 
     #[test]
     fn no_text_panics(text in ".{0,200}") {
-        prop_assert!(document::verify(&text, &host("alpha.example")).is_err());
+        prop_assert!(document::verify(&text, &host("alpha.example"), None).is_err());
         prop_assert!(verify_card(&text).is_err());
     }
 }
