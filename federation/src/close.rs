@@ -76,6 +76,10 @@ close_codes! {
     PolicyPrivate = 4408, "POLICY_PRIVATE", Later;
     /// The level is `verified` and this side's admin has not approved the other network.
     ApprovalNeeded = 4409, "APPROVAL_NEEDED", Later;
+    /// The peer's keys changed in a way that its log does not prove: a person must look.
+    KeyChanged = 4410, "KEY_CHANGED", Later;
+    /// A network has new keys, and its sessions go on under those.
+    KeyRotated = 4411, "KEY_ROTATED", Now;
     /// The level is `verified` and the other network shows no attestation that holds.
     AttestationMissing = 4412, "ATTESTATION_MISSING", Later;
     /// The other side banned this one.

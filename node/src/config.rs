@@ -1,7 +1,7 @@
 //! What the deployment says about itself: variables and secrets.
 
 use entente_lexicon::{Host, TrustLevel};
-use entente_trust::crypto::rest::{BadMasterKey, MasterKey};
+use entente_trust::crypto::rest::{BadMasterKey, KeyRing, MasterKey, RestError};
 use worker::Env;
 
 use crate::error::ApiError;
@@ -16,12 +16,12 @@ pub enum Problem {
     MasterKeyMissing,
     /// `ENCRYPTION_MASTER_KEY` is no key.
     #[error(
-        "the secret ENCRYPTION_MASTER_KEY is malformed: it is 32 random bytes in base64url or hex (openssl rand -hex 32)"
+        "the secret ENCRYPTION_MASTER_KEY or ENCRYPTION_MASTER_KEY_PREVIOUS is malformed: each is 32 random bytes in base64url or hex (openssl rand -hex 32)"
     )]
     MasterKeyMalformed,
     /// `ENCRYPTION_MASTER_KEY` is not the one that the keys were sealed under.
     #[error(
-        "the secret ENCRYPTION_MASTER_KEY is not the key this network was initialised with: set that one; keys are never made anew"
+        "the secret ENCRYPTION_MASTER_KEY is not the key that seals this network's keys: set that one, or name it in ENCRYPTION_MASTER_KEY_PREVIOUS while you rotate; keys are never made anew"
     )]
     MasterKeyWrong,
     /// `POST /admin/init` has not been called.
@@ -202,16 +202,37 @@ pub fn variable(env: &Env, name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Reads the secret that seals every private key.
+/// Reads the secret that seals every private key, and the one before it where it is being
+/// rotated.
 ///
 /// # Errors
 /// [`Problem::MasterKeyMissing`] or [`Problem::MasterKeyMalformed`].
-pub fn master_key(env: &Env) -> Result<MasterKey, Problem> {
-    let text = variable(env, "ENCRYPTION_MASTER_KEY");
-    if text.is_empty() {
+pub fn key_ring(env: &Env) -> Result<KeyRing, Problem> {
+    ring_from_texts(
+        &variable(env, "ENCRYPTION_MASTER_KEY"),
+        &variable(env, "ENCRYPTION_MASTER_KEY_PREVIOUS"),
+    )
+}
+
+fn ring_from_texts(current: &str, previous: &str) -> Result<KeyRing, Problem> {
+    if current.is_empty() {
         return Err(Problem::MasterKeyMissing);
     }
-    MasterKey::parse(&text).map_err(|BadMasterKey| Problem::MasterKeyMalformed)
+    let parse =
+        |text: &str| MasterKey::parse(text).map_err(|BadMasterKey| Problem::MasterKeyMalformed);
+    let previous = (!previous.is_empty())
+        .then(|| parse(previous))
+        .transpose()?;
+    Ok(KeyRing::new(parse(current)?, previous))
+}
+
+/// Says why a secret at rest does not open.
+#[must_use]
+pub fn unsealed(error: RestError) -> ApiError {
+    match error {
+        RestError::WrongMasterKey => Problem::MasterKeyWrong.into(),
+        RestError::UnknownVersion | RestError::Corrupt => ApiError::internal(error),
+    }
 }
 
 #[cfg(test)]
@@ -220,6 +241,19 @@ mod tests {
 
     fn with_dev(dev: &str) -> Result<Config, Problem> {
         Config::from_texts("network.example.com", "", "", dev)
+    }
+
+    #[test]
+    fn a_malformed_previous_master_key_is_refused_as_the_current_one_is() {
+        let (key, other) = ("01".repeat(31) + "02", "02".repeat(31) + "03");
+        assert!(ring_from_texts(&key, "").is_ok());
+        assert!(ring_from_texts(&key, &other).is_ok());
+        let missing = ring_from_texts("", &other).unwrap_err();
+        assert_eq!(missing, Problem::MasterKeyMissing);
+        for (current, previous) in [("x", ""), (key.as_str(), "x")] {
+            let refused = ring_from_texts(current, previous).unwrap_err();
+            assert_eq!(refused, Problem::MasterKeyMalformed);
+        }
     }
 
     #[test]

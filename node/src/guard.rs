@@ -4,13 +4,13 @@
 //! bounds the asking: no redirects, JSON only, 64 KiB read as they stream, 5 s for everything.
 //! DNS cannot be pinned, so what comes back is believed only for its signature.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
-use entente_lexicon::{Did, Host};
-use entente_trust::crypto::sign::VerifyingKey;
-use entente_well_known::document::{self, DocumentError};
+use entente_lexicon::Host;
+use entente_trust::crypto::multikey::fingerprint;
+use entente_trust::identity::{Log, LogError};
+use entente_well_known::document::{self, Claim, DocumentError, LOG_PATH, VerifiedDocument};
 use entente_well_known::guard::{GuardError, Target, check_peer_url};
 use futures::TryStreamExt;
 use futures::future::{Either, select};
@@ -20,49 +20,142 @@ use worker::{
 
 use crate::config::Config;
 use crate::error::ApiError;
+use crate::shapes::Broken;
 
 /// The longest document.
 const MAX_BYTES: usize = 64 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(5);
-const DOCUMENT_PATH: &str = "/.well-known/agent-network.json";
+/// Pages of a log that one fetch reads at most: more than the longest log needs.
+const MAX_PAGES: usize = 32;
 
 /// A peer's document that its own key signed and its own log proves.
 #[derive(Clone, Debug)]
 pub struct FetchedDocument {
-    /// The peer's DID.
-    pub did: Did,
-    /// The name that it gives itself.
-    pub name: String,
     /// The document, byte for byte.
     pub text: String,
     /// Its SHA-256 in base64url.
     pub hash: String,
-    /// Its signing key's fingerprint.
-    pub fingerprint: String,
-    /// Its signing keys, by name.
-    pub keys: BTreeMap<String, VerifyingKey>,
+    /// What it says.
+    pub verified: VerifiedDocument,
+    /// Its identity log, one entry a line.
+    pub log: String,
 }
 
-/// Fetches and verifies the document of the network at a host that the rules admit.
+/// Why what a peer serves is not taken.
+#[derive(Debug)]
+pub enum Distrust {
+    /// Nothing usable came; it may pass.
+    Unusable(ApiError),
+    /// The keys are not those that the pinned log proves: a person must look.
+    Broken(Broken),
+}
+
+impl From<ApiError> for Distrust {
+    fn from(error: ApiError) -> Self {
+        Self::Unusable(error)
+    }
+}
+
+impl From<Distrust> for ApiError {
+    fn from(distrust: Distrust) -> Self {
+        match distrust {
+            Distrust::Unusable(error) => error,
+            Distrust::Broken(broken) => broken.into(),
+        }
+    }
+}
+
+impl From<Broken> for ApiError {
+    fn from(broken: Broken) -> Self {
+        Self::new(
+            409,
+            "KEY_CHANGED",
+            format!(
+                "The peer's keys changed in a way that its identity log does not prove ({}): ask its admin, then unfreeze the link or remove the peer.",
+                broken.explanation
+            ),
+        )
+    }
+}
+
+/// Fetches and verifies the document of the network at a host that the rules admit, and what its
+/// log has beyond the `pinned` one.
 ///
 /// # Errors
 /// 502 `PEER_UNREACHABLE` and its like if nothing usable came, 422 `DOCUMENT_…` if what came is
-/// not to be believed.
-pub async fn fetch_document(target: &Target) -> Result<FetchedDocument, ApiError> {
-    let text = fetch(&format!("{}{DOCUMENT_PATH}", target.origin)).await;
+/// not to be believed; [`Distrust::Broken`] if it contradicts the pinned log.
+pub async fn fetch_document(
+    target: &Target,
+    pinned: Option<&Log>,
+) -> Result<FetchedDocument, Distrust> {
+    let text = fetch(&format!("{}{}", target.origin, document::PATH)).await;
     let text = text.map_err(|error| match error.status {
         404 | 410 => unreachable(&format!("it answered {}", error.status)),
         _ => error,
     })?;
-    let verified = document::verify(&text, &target.host).map_err(disbelieved)?;
+    let claim = document::claim(&text).map_err(disbelieved)?;
+    let pinned = pinned.filter(|log| *log.did() == claim.did);
+    let broken = |error: DocumentError| match pinned {
+        Some(_) if error.breaks_the_pin() => Distrust::Broken(Broken {
+            reason: error.code().to_owned(),
+            explanation: error.to_string(),
+            served_fingerprint: served_fingerprint(&text),
+        }),
+        Some(_) | None => disbelieved(error).into(),
+    };
+    let base = format!("{}{LOG_PATH}", target.origin);
+    let log = match follow_log(&base, &claim, pinned).await? {
+        Ok(log) => log,
+        Err(error) => return Err(broken(DocumentError::Log(error))),
+    };
+    let verified = document::verify(&text, &target.host, Some(&log)).map_err(broken)?;
     Ok(FetchedDocument {
-        did: verified.did,
-        name: verified.name,
         hash: BASE64URL_NOPAD.encode(&verified.hash),
-        fingerprint: verified.fingerprint,
-        keys: verified.keys,
+        log: log.to_text().map_err(ApiError::internal)?,
+        verified,
         text,
     })
+}
+
+/// Brings a log up to what a document or a card claims: from the pinned one, or from its entry 0.
+///
+/// # Errors
+/// If a page cannot be fetched or is no log at all. Inside: what is wrong with an entry.
+pub async fn follow_log(
+    base: &str,
+    claim: &Claim,
+    pinned: Option<&Log>,
+) -> Result<Result<Log, LogError>, ApiError> {
+    let log = pinned
+        .cloned()
+        .map_or_else(|| Log::begin(claim.log0.clone()), Ok);
+    let mut log = match log {
+        Ok(log) => log,
+        Err(error) => return Ok(Err(error)),
+    };
+    for _page in 0..MAX_PAGES {
+        let seq = log.last().seq();
+        if seq >= claim.seq {
+            break;
+        }
+        let page = fetch(&format!("{base}?from={}", seq.saturating_add(1))).await?;
+        match log.extend(&page) {
+            Ok(()) if log.last().seq() > seq => {}
+            // An error page may pass; an entry that is signed wrongly does not.
+            Ok(()) | Err(LogError::Malformed | LogError::UnknownVersion) => {
+                return Err(disbelieved(DocumentError::LogBehind));
+            }
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok(log))
+}
+
+/// The fingerprint of the signing key that a document names, true or not, to be shown to a person.
+fn served_fingerprint(text: &str) -> Option<String> {
+    let document: serde_json::Value = serde_json::from_str(text).ok()?;
+    let key = document.get("publicKey")?.as_str()?;
+    Some(fingerprint(key))
 }
 
 /// Says which rule a peer's URL breaks.
@@ -75,10 +168,17 @@ pub fn refused(error: GuardError) -> ApiError {
 ///
 /// # Errors
 /// As [`fetch_document`], and 404 or 410 if that is what the peer answered.
-pub async fn fetch_text(config: &Config, host: &Host, path: &str) -> Result<String, ApiError> {
-    let own = std::slice::from_ref(&config.host);
-    let target = check_peer_url(&config.origin(host), own, &config.dev_hosts).map_err(refused)?;
+pub async fn fetch_text(target: &Target, path: &str) -> Result<String, ApiError> {
     fetch(&format!("{}{path}", target.origin)).await
+}
+
+/// Finds where a peer that the directory lists is asked.
+///
+/// # Errors
+/// If the rules do not admit its host any more.
+pub fn target(config: &Config, host: &Host) -> Result<Target, ApiError> {
+    let own = std::slice::from_ref(&config.host);
+    check_peer_url(&config.origin(host), own, &config.dev_hosts).map_err(refused)
 }
 
 fn disbelieved(error: DocumentError) -> ApiError {
@@ -175,6 +275,7 @@ fn check_head(
     let kind = content_type.unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     let is_json = kind.eq_ignore_ascii_case("application/json")
+        || kind.eq_ignore_ascii_case("application/jsonl")
         || (kind.starts_with("application/") && kind.ends_with("+json"));
     if !is_json {
         return Err(ApiError::new(

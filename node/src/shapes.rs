@@ -33,6 +33,10 @@ pub struct AgentInit {
     pub did: Did,
     /// Its public keys.
     pub public_keys: PublicKeysView,
+    /// Its identity log, one entry a line.
+    pub log: String,
+    /// The number of its head entry.
+    pub seq: u64,
     /// Its card, signed by the agent and not yet by the network.
     pub card: Value,
 }
@@ -58,6 +62,8 @@ pub struct InitLink {
     /// When that was fetched.
     #[serde(default)]
     pub fetched_at: Timestamp,
+    /// Its verified identity log, one entry a line: the pin.
+    pub log: String,
     /// Rises with every change; a lower one than the last is stale.
     #[serde(default)]
     pub policy_version: u64,
@@ -157,6 +163,9 @@ pub struct InitRelay {
     /// The DID that the directory already lists. A relay without it has lost its keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<Did>,
+    /// The public half of the recovery key; without it a birth makes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<String>,
 }
 
 /// The network's identity, as `GET /identity` of the relay's object tells the links.
@@ -177,8 +186,14 @@ pub struct RelayIdentity {
     pub sealed_signing_key: String,
     /// The network's public keys.
     pub public_keys: PublicKeysView,
-    /// Entry 0 of its log, with its signature.
-    pub log0: Value,
+    /// Its identity log, one entry a line.
+    pub log: String,
+    /// The number of its head entry.
+    pub seq: u64,
+    /// The hash of its head entry.
+    pub head: String,
+    /// When its head entry was made.
+    pub rotated_at: Timestamp,
     /// The exact bytes of its document.
     pub document: String,
     /// Their SHA-256 in base64url without padding.
@@ -191,6 +206,9 @@ pub struct RelayIdentity {
     pub built_for: String,
     /// When the keys were made.
     pub created_at: Timestamp,
+    /// The recovery key, where this call made one: it is kept nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_key: Option<String>,
 }
 
 /// `POST /countersign` of the relay's object, and its answer.
@@ -198,6 +216,44 @@ pub struct RelayIdentity {
 pub struct CardPaper {
     /// An agent's card.
     pub card: Value,
+    /// The agent's identity log, one entry a line.
+    pub log: String,
+}
+
+/// `POST /publish-card` of the relay's object: lists an agent's card as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublishCard {
+    /// The agent's object.
+    pub object_id: String,
+}
+
+/// `POST /published` of an agent's object: the card of this entry of its log is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// The entry's number.
+    pub seq: u64,
+}
+
+/// `GET /resolve` of a link's object: one of the peer's agents, verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// Its card, byte for byte.
+    pub card: String,
+    /// Its identity log, one entry a line.
+    pub log: String,
+}
+
+/// Why a peer's keys are not believed. Also `POST /freeze` of a link's object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Broken {
+    /// A stable code.
+    pub reason: String,
+    /// The same for a person.
+    pub explanation: String,
+    /// The fingerprint of the key that was served.
+    pub served_fingerprint: Option<String>,
 }
 
 /// `POST /events` of the relay's object.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::keys::FrozenLink;
 use crate::{Content, ReceiptStatus, Timestamp, TrustLevel};
 
 pub use trust::{
@@ -330,6 +331,8 @@ pub enum LinkState {
     Waiting,
     /// The peer, or our policy, refuses the link.
     Refused,
+    /// The peer's keys changed in a way that its log does not prove: an admin must decide.
+    Frozen,
 }
 
 /// One peer as the admin sees it. `GET /admin/federation/peers[/:did]` and the 201 of `POST`.
@@ -368,6 +371,9 @@ pub struct PeerView {
     /// When we dial next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_retry: Option<Timestamp>,
+    /// Why the link is frozen, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<FrozenLink>,
     /// What else the admin holds about it.
     #[serde(flatten)]
     pub trust: PeerTrust,
@@ -599,19 +605,6 @@ pub struct NewEvent {
     /// As in [`Event::latency_ms`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<u64>,
-}
-
-/// `POST /admin/init`: who this network is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NetworkIdentity {
-    /// Its DID.
-    pub did: String,
-    /// Its host.
-    pub host: String,
-    /// Its name.
-    pub name: String,
-    /// Its signing key's fingerprint, for admins of peers to compare by voice.
-    pub fingerprint: String,
 }
 
 /// `POST /agents/:name/token`: the new token, shown this once.

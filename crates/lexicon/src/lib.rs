@@ -7,6 +7,7 @@
 pub mod address;
 pub mod api;
 pub mod id;
+pub mod keys;
 pub mod level;
 pub mod link_view;
 pub mod message;

@@ -1,21 +1,17 @@
 //! The documents the fake peer publishes, written out member by member.
 
-use entente_lexicon::api::PublicKeysView;
-use entente_lexicon::id::BASE32;
-use entente_trust::crypto::hash::sha256;
 use entente_trust::crypto::multikey::kid;
 use entente_trust::proof::{PROOF, Signer, attach};
 use serde_json::{Map, Value, json};
 
 use super::identity::{Identity, now};
 
-pub(super) fn network(
-    identity: &Identity,
-    keys: &PublicKeysView,
-    log0: Value,
-) -> Map<String, Value> {
-    let head = serde_json_canonicalizer::to_vec(&log0).expect("canonical JSON");
-    let key = |multikey: &str| json!([{ "kid": kid(multikey), "publicKeyMultibase": multikey, "validFrom": log0["time"] }]);
+pub(super) fn network(identity: &Identity) -> Map<String, Value> {
+    let keys = identity.keys.public_keys().view();
+    let current = |multikey: &str| json!([key(identity, multikey)]);
+    let mut signing = vec![key(identity, &keys.signing)];
+    signing.extend(identity.retired.iter().map(|old| retired(identity, old)));
+    let pin = identity.log.pin();
     let document = json!({
         "did": identity.did,
         "relay": format!("ws://{}/relay", identity.host),
@@ -25,13 +21,13 @@ pub(super) fn network(
         "name": "fake",
         "hosts": [identity.host],
         "keys": {
-            "signing": key(&keys.signing),
-            "encryption": key(&keys.encryption),
-            "hybrid": key(&keys.hybrid),
+            "signing": signing,
+            "encryption": current(&keys.encryption),
+            "hybrid": current(&keys.hybrid),
         },
-        "seq": 0,
-        "log": BASE32.encode(&sha256(&[&head])),
-        "log0": log0,
+        "seq": pin.seq,
+        "log": pin.head,
+        "log0": identity.log.first(),
         "endpoints": {
             "agents": "/relay/agents",
             "federation": "/relay/federation",
@@ -44,21 +40,44 @@ pub(super) fn network(
     object(document)
 }
 
-pub(super) fn card(
-    agent: &Identity,
-    network: &Identity,
-    name: &str,
-    keys: &PublicKeysView,
-    log0: Value,
-) -> String {
+/// A key as a document lists it: current since the log's last entry.
+fn key(identity: &Identity, multikey: &str) -> Value {
+    json!({
+        "kid": kid(multikey),
+        "publicKeyMultibase": multikey,
+        "validFrom": identity.log.last().time(),
+    })
+}
+
+/// A retired signing key as a document lists it.
+fn retired(identity: &Identity, multikey: &str) -> Value {
+    let span = identity.log.signing_span(multikey);
+    json!({
+        "kid": kid(multikey),
+        "publicKeyMultibase": multikey,
+        "validFrom": span.map(|span| span.from),
+        "validUntil": span.and_then(|span| span.until).unwrap_or_else(now),
+    })
+}
+
+pub(super) fn card(agent: &Identity, network: &Identity, name: &str) -> String {
+    let pin = agent.log.pin();
+    let retired: Vec<Value> = agent
+        .retired
+        .iter()
+        .map(|old| retired(agent, old))
+        .collect();
     let mut card = object(json!({
         "version": 1,
         "did": agent.did,
         "name": name,
         "host": agent.host,
         "network": network.did,
-        "keys": keys,
-        "log0": log0,
+        "keys": agent.keys.public_keys().view(),
+        "retired": retired,
+        "seq": pin.seq,
+        "log": pin.head,
+        "log0": agent.log.first(),
     }));
     sign(&mut card, PROOF, agent);
     sign(&mut card, "networkProof", network);

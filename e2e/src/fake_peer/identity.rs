@@ -7,7 +7,9 @@ use entente_trust::crypto::hash::sha256;
 use entente_trust::crypto::kem::KemSecret;
 use entente_trust::crypto::multikey::kid;
 use entente_trust::crypto::sign::{SigningKey, VerifyingKey};
-use entente_trust::identity::{Subject, birth};
+use entente_trust::identity::{
+    Birth, IdentityKeys, Log, RecoveryKey, Rotation, Subject, birth, rotate,
+};
 use entente_trust::message::{MAX_PREKEY_LIFE_MS, SignedPrekey};
 use getrandom::SysRng;
 use rand_core::{Rng as _, UnwrapErr};
@@ -30,6 +32,12 @@ pub struct Identity {
     pub hybrid: KemSecret,
     /// A network's discovery document.
     pub document: String,
+    /// Its identity log.
+    pub log: Log,
+    /// Its current keys, among them the one that signs the log's next entry.
+    pub keys: IdentityKeys,
+    /// Its signing keys before that, the newest first.
+    pub retired: Vec<String>,
 }
 
 /// An agent of the fake peer.
@@ -89,21 +97,57 @@ impl Identity {
         let subject = Subject::Network {
             host: Host::parse(host).expect("a host"),
         };
-        let born = birth(&mut rng(), subject, "fake-object", now()).expect("an identity");
-        let log0 = serde_json::to_value(&born.entry).expect("a log entry");
-        let keys = born.keys.public_keys().view();
-        let kid = kid(&keys.signing);
-        let mut identity = Self {
+        let recovery = RecoveryKey::generate(&mut rng()).public();
+        let born = birth(&mut rng(), subject, "fake-object", now(), Some(&recovery));
+        let mut identity = Self::born(born.expect("an identity"), host);
+        identity.publish();
+        identity
+    }
+
+    fn born(born: Birth, host: &str) -> Self {
+        Self {
             did: born.did,
             host: host.to_owned(),
-            signing: born.keys.signing,
-            kid,
-            hybrid: born.keys.hybrid,
+            signing: born.keys.signing.clone(),
+            kid: kid(&born.keys.public_keys().view().signing),
+            hybrid: born.keys.hybrid.clone(),
             document: String::new(),
-        };
-        let unsigned = document::network(&identity, &keys, log0);
-        identity.document = document::sign_document(unsigned, &identity);
-        identity
+            log: Log::begin(born.entry).expect("a log entry"),
+            keys: born.keys,
+            retired: Vec::new(),
+        }
+    }
+
+    fn publish(&mut self) {
+        let unsigned = document::network(self);
+        self.document = document::sign_document(unsigned, self);
+    }
+
+    /// Takes new keys, proven by a new entry of the log.
+    ///
+    /// # Panics
+    /// Never, while the keys are its own.
+    pub fn rotate(&mut self) {
+        let update = self.keys.next_update.clone();
+        let Rotation { log, keys } =
+            rotate(&mut rng(), &self.log, &update, now()).expect("an entry that follows");
+        self.log = log;
+        self.take(keys);
+    }
+
+    /// Takes new keys without telling the log of them: a forgery.
+    pub fn forge(&mut self) {
+        self.take(IdentityKeys::generate(&mut rng()));
+    }
+
+    fn take(&mut self, keys: IdentityKeys) {
+        let old = self.signing.verifying_key().to_multikey();
+        self.retired.insert(0, old);
+        self.signing = keys.signing.clone();
+        self.kid = kid(&keys.public_keys().view().signing);
+        self.hybrid = keys.hybrid.clone();
+        self.keys = keys;
+        self.publish();
     }
 }
 
@@ -112,18 +156,9 @@ impl FakeAgent {
         let subject = Subject::Agent {
             network: network.did.clone(),
         };
-        let born = birth(&mut rng(), subject, "fake-agent-object", now()).expect("an identity");
-        let log0 = serde_json::to_value(&born.entry).expect("a log entry");
-        let keys = born.keys.public_keys().view();
-        let identity = Identity {
-            did: born.did,
-            host: network.host.clone(),
-            signing: born.keys.signing,
-            kid: kid(&keys.signing),
-            hybrid: born.keys.hybrid,
-            document: String::new(),
-        };
-        let card = document::card(&identity, network, name, &keys, log0);
+        let born = birth(&mut rng(), subject, "fake-agent-object", now(), None);
+        let identity = Identity::born(born.expect("an identity"), &network.host);
+        let card = document::card(&identity, network, name);
         let (from, until) = (now(), now().after(MAX_PREKEY_LIFE_MS));
         let public = identity.hybrid.public();
         let prekey = SignedPrekey::sign(&identity.did, &public, from, until, &identity.signing);

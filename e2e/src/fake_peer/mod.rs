@@ -80,6 +80,8 @@ struct Shared {
 
 /// The path of a network's document.
 pub const DOCUMENT_PATH: &str = "/.well-known/agent-network.json";
+/// The path of a network's identity log.
+pub const LOG_PATH: &str = "/.well-known/agent-network-log.jsonl";
 /// The path that peers dial.
 pub const FEDERATION_PATH: &str = "/relay/federation";
 
@@ -112,6 +114,20 @@ impl FakePeer {
             .lock()
             .unwrap()
             .insert(path.to_owned(), page);
+    }
+
+    /// Publishes an identity: its document, and its log from each entry on. Its agents' cards are to
+    /// be published anew.
+    ///
+    /// # Panics
+    /// If the log has no text.
+    pub fn publish(&self, identity: &Identity) {
+        let log = identity.log.to_text().expect("a log");
+        for (from, _) in log.lines().enumerate() {
+            let page: String = log.split_inclusive('\n').skip(from).collect();
+            self.serve(&format!("{LOG_PATH}?from={from}"), Page::jsonl(&page));
+        }
+        self.serve_document(&identity.document);
     }
 
     /// Answers its discovery document with this text from now on.
@@ -210,6 +226,16 @@ impl Page {
             status: 200,
             headers,
             body: text.as_bytes().to_vec(),
+        }
+    }
+
+    /// A page of a log.
+    #[must_use]
+    pub fn jsonl(text: &str) -> Self {
+        let headers = vec![("content-type".to_owned(), "application/jsonl".to_owned())];
+        Self {
+            headers,
+            ..Self::json(text)
         }
     }
 

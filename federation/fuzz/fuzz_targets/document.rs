@@ -10,6 +10,6 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|text: &str| {
     let (Ok(host), did) = (Host::parse("alpha.example"), Did::from_scid(&[1; 32])) else { return };
     let _ = strict::parse_object(text);
-    let _ = document::verify(text, &host);
-    let _ = card::verify(text, &did, &BTreeMap::new(), &host);
+    let _ = document::verify(text, &host, None);
+    let _ = card::verify(text, &did, &BTreeMap::new(), &host, None);
 });

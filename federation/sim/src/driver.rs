@@ -43,6 +43,7 @@ impl World {
             peer: self.peer(self.ends[end ^ 1].network),
             policy: self.ends[end].policy.clone(),
             allow_outbound: true,
+            frozen: false,
             limits: self.ends[end].limits,
         };
         let key = self.networks[network].key.clone();

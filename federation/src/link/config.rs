@@ -62,6 +62,8 @@ pub struct Config {
     pub allow_outbound: bool,
     /// Bounds and times.
     pub limits: Limits,
+    /// Whether [`Input::Freeze`](super::Input::Freeze) came and no thaw since.
+    pub frozen: bool,
 }
 
 /// Bounds and times of one link. [`Default`] is what the protocol document starts with.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use entente_lexicon::{Did, Timestamp, TrustLevel};
+use entente_trust::crypto::sign::SigningKey;
 use entente_trust::policy::Policy;
 
 use super::config::{Limits, PeerDocument, Reject};
@@ -124,11 +125,20 @@ pub enum Input<'a> {
     Document(Result<PeerDocument, Code>),
     /// Dial once even without work, as a fresh link does.
     Probe,
-    /// Our own document changed.
+    /// Our own document changed, perhaps because our keys did.
     OwnDocument {
         /// Its new hash.
         hash: [u8; 32],
+        /// The kid of our signing key.
+        kid: String,
+        /// That key. A session under another one ends in order.
+        key: SigningKey,
     },
+    /// The peer's keys changed in a way that its log does not prove: no session, nothing delivered
+    /// either way, the outbox kept, until [`Input::Thaw`]. Store it: [`Config::frozen`](super::Config).
+    Freeze,
+    /// An admin decided which document of the peer holds.
+    Thaw(PeerDocument),
     /// The admin changed what may cross.
     Policy(Policy),
     /// Our limits changed; the peer is told.

@@ -140,6 +140,9 @@ impl Link {
             link.begin_scan();
         }
         link.last_error = refusal.map(CloseCode::code);
+        if link.config.frozen {
+            link.last_error = Some(CloseCode::KeyChanged.code());
+        }
         link
     }
 
@@ -172,7 +175,11 @@ impl Link {
             }
             Input::Document(document) => self.document(now, document, &mut out),
             Input::Probe => self.dialler.start_over(),
-            Input::OwnDocument { hash } => self.config.own.document_hash = hash,
+            Input::OwnDocument { hash, kid, key } => {
+                self.own_document(now, hash, kid, key, &mut out)
+            }
+            Input::Freeze => self.freeze(now, &mut out),
+            Input::Thaw(document) => self.thaw(now, document, &mut out),
             Input::Policy(policy) => self.change_policy(now, policy, &mut out),
             Input::Limits(limits) => self.config.limits = limits,
             Input::Alive => self.dialler.sign_of_life(),
@@ -535,6 +542,48 @@ impl Link {
         self.last_error = Some(code);
     }
 
+    /// Takes our new document; our sessions go on under our new key.
+    fn own_document(
+        &mut self,
+        now: Timestamp,
+        hash: [u8; 32],
+        kid: String,
+        key: SigningKey,
+        out: &mut Outputs,
+    ) {
+        let rotated = self.config.own.kid != kid;
+        self.config.own.document_hash = hash;
+        self.config.own.kid = kid;
+        self.key = key;
+        if rotated {
+            self.close_openings(CloseCode::KeyRotated, out);
+            self.end_session(now, CloseCode::KeyRotated, false, out);
+        }
+    }
+
+    /// Stops everything until an admin has looked; keeps what waits.
+    fn freeze(&mut self, now: Timestamp, out: &mut Outputs) {
+        self.config.frozen = true;
+        self.fetch = Fetch::default();
+        self.close_openings(CloseCode::KeyChanged, out);
+        self.end_session(now, CloseCode::KeyChanged, false, out);
+        self.last_error = Some(CloseCode::KeyChanged.code());
+    }
+
+    fn thaw(&mut self, now: Timestamp, document: PeerDocument, out: &mut Outputs) {
+        self.config.frozen = false;
+        self.last_error = None;
+        self.dialler.start_over();
+        self.document(now, Ok(document), out);
+    }
+
+    /// The close code under which we open no session now: the peer's keys are in doubt, or our own
+    /// level admits no link.
+    fn closed_by(&self) -> Option<CloseCode> {
+        let frozen = self.config.frozen.then_some(CloseCode::KeyChanged);
+        frozen.or_else(|| self.own_refusal())
+    }
+
     /// The close code under which our own policy admits no link.
     fn own_refusal(&self) -> Option<CloseCode> {
         opening::refusal(&self.config.policy)
@@ -617,7 +666,7 @@ impl Link {
             && !self.shut
             && self.config.allow_outbound
             && self.config.policy.allow_outbound
-            && self.own_refusal().is_none()
+            && self.closed_by().is_none()
             && !self.awaits_approval()
             && (self.has_work() || self.dialler.curious)
     }
@@ -634,7 +683,9 @@ impl Link {
         let under_way = self.session.is_some()
             || self.dialler.is_asked()
             || self.openings.iter().any(Opening::is_ours);
-        if self.shut || self.own_refusal().is_some() {
+        if self.config.frozen {
+            LinkState::Frozen
+        } else if self.shut || self.own_refusal().is_some() {
             LinkState::Refused
         } else if self.is_up() {
             LinkState::Up

@@ -72,7 +72,7 @@ impl Opening {
 
 impl Link {
     pub(super) fn dialled(&mut self, now: Timestamp, socket: SocketId, out: &mut Outputs) {
-        if !self.dialler.answered() || self.shut || self.own_refusal().is_some() {
+        if !self.dialler.answered() || self.shut || self.closed_by().is_some() {
             return close(socket, CloseCode::SessionLost, out);
         }
         if self.config.peer.did == self.config.own.did {
@@ -109,7 +109,7 @@ impl Link {
         if self.shut {
             return close(socket, CloseCode::Removed, out);
         }
-        if let Some(code) = self.own_refusal() {
+        if let Some(code) = self.closed_by() {
             return close(socket, code, out);
         }
         self.make_room(out);
@@ -360,7 +360,8 @@ impl Link {
         self.last_error = failure.or(self.last_error.take());
     }
 
-    /// A session does not outlive the key that opened it.
+    /// A session does not outlive the key that opened it: it ends in order, and the next one is
+    /// under the key that the document proves.
     fn drop_revoked(&mut self, now: Timestamp, out: &mut Outputs) {
         let keys = &self.config.peer.document.keys;
         let revoked = self
@@ -368,7 +369,7 @@ impl Link {
             .as_ref()
             .is_some_and(|session| keys.get(&session.peer_key.kid) != Some(&session.peer_key.key));
         if revoked {
-            self.end_session(now, CloseCode::UnknownKey, true, out);
+            self.end_session(now, CloseCode::KeyRotated, false, out);
         }
     }
 

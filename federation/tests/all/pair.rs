@@ -94,6 +94,7 @@ pub(crate) fn config(own: &Identity, peer: &Identity, level: TrustLevel) -> Conf
         peer: peer.as_peer(),
         policy: policy(level),
         allow_outbound: true,
+        frozen: false,
         limits: limits(),
     }
 }

@@ -185,6 +185,7 @@ fn Legend() -> impl IntoView {
                 {badge(LinkState::Unreachable)}
                 {badge(LinkState::Waiting)}
                 {badge(LinkState::Refused)}
+                {badge(LinkState::Frozen)}
             </ul>
             </div>
         </div>

@@ -13,6 +13,7 @@ pub fn state_name(state: LinkState) -> &'static str {
         LinkState::Unreachable => "unreachable",
         LinkState::Waiting => "waiting for approval",
         LinkState::Refused => "refused",
+        LinkState::Frozen => "frozen",
     }
 }
 
@@ -26,6 +27,7 @@ pub fn state_sentence(state: LinkState) -> &'static str {
         LinkState::Unreachable => "it does not answer, and we keep dialling",
         LinkState::Waiting => "an admin has to approve first",
         LinkState::Refused => "the link is refused",
+        LinkState::Frozen => "its keys changed unproven, and the link waits for an admin",
     }
 }
 
@@ -39,6 +41,7 @@ pub fn state_icon(state: LinkState) -> &'static str {
         LinkState::Unreachable => "M0-3.4V.6M0 3.2h.01",
         LinkState::Waiting => "M0-2.8V0L2 1.4",
         LinkState::Refused => "M-2.6-2.6 2.6 2.6M2.6-2.6-2.6 2.6",
+        LinkState::Frozen => "M0-3.6v7.2M-3.1-1.8 3.1 1.8M3.1-1.8-3.1 1.8",
     }
 }
 

@@ -5,19 +5,28 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use entente_lexicon::address::AgentRef;
-use entente_lexicon::{AgentName, Did, Host, Recipient};
+use entente_lexicon::{AgentName, Did, Host, Recipient, Timestamp};
 use entente_trust::crypto::sign::VerifyingKey;
-use entente_trust::identity::PublicKeys;
-use entente_well_known::card::CardBody;
+use entente_trust::identity::Log;
+use entente_well_known::VerifiedCard;
+use entente_well_known::card::{self, CardBody};
+use entente_well_known::document::RetiredKey;
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, Shared};
+use wasm_bindgen_futures::spawn_local;
+use worker::console_warn;
 
 use crate::agent::core::Core;
 use crate::error::ApiError;
 use crate::internal;
+use crate::shapes::Resolved;
 use crate::store::d1::Directory;
 use crate::store::directory;
 
+/// A contact that was not asked for so long is asked for again, beside the mail to it.
+const FRESH_MS: u64 = 10 * 60 * 1000;
+/// A contact is not asked for more often than this because its mail does not verify.
+pub(super) const REFRESH_SPACING_MS: u64 = 2_000;
 /// Contacts kept parsed in memory; all of them are in SQLite.
 const MAX_PARSED: usize = 512;
 
@@ -31,7 +40,12 @@ pub(super) struct Contact {
     /// Its network's host.
     pub(super) host: Host,
     pub(super) route: Route,
+    /// Its current signing key.
     pub(super) signing: VerifyingKey,
+    /// The signing keys before that, the newest first.
+    pub(super) retired: Vec<RetiredKey>,
+    /// When its card was last asked for.
+    pub(super) checked_at: Cell<Timestamp>,
     /// The index of the next message to it.
     pub(super) next_index: Cell<u64>,
 }
@@ -104,6 +118,7 @@ impl Core {
         recipient: &Recipient,
     ) -> Result<Rc<Contact>, ApiError> {
         if let Some(known) = self.contacts.by_text(recipient) {
+            self.refresh_beside(&known);
             return Ok(known);
         }
         let text = recipient.to_string();
@@ -147,7 +162,7 @@ impl Core {
         if let Some(pinned) = self.pinned(did)? {
             return Ok(pinned);
         }
-        self.fetch_card(did.as_str(), network, host).await
+        self.fetch_card(did.as_str(), network, host, false).await
     }
 
     /// Tells whether an agent is known without asking anybody.
@@ -179,14 +194,51 @@ impl Core {
         if let Some(known) = row.did.as_ref().and_then(|did| self.contacts.by_did(did)) {
             return Ok(known);
         }
-        let card = Directory::open(&self.env)?
-            .card(&row.object_id)
+        self.local_card(row.object_id, &me.network, &me.host).await
+    }
+
+    async fn local_card(
+        &self,
+        object: String,
+        network: &Did,
+        host: &Host,
+    ) -> Result<Rc<Contact>, ApiError> {
+        let paper = Directory::open(&self.env)?
+            .card(&object)
             .await?
             .ok_or_else(|| ApiError::internal("an active agent has no card"))?;
-        let route = Route::Local {
-            object: row.object_id,
-        };
-        self.pin(&card, &me.network, &me.host, route)
+        self.pin(&paper, network, host, Route::Local { object })
+    }
+
+    /// Asks for a contact's card again, since it may have new keys.
+    pub(super) async fn refresh(&self, contact: &Contact) -> Result<Rc<Contact>, ApiError> {
+        contact.checked_at.set(internal::now());
+        match &contact.route {
+            Route::Local { object } => {
+                let object = object.clone();
+                self.local_card(object, &contact.network, &contact.host)
+                    .await
+            }
+            Route::Link => {
+                let did = contact.did.as_str();
+                self.fetch_card(did, &contact.network, &contact.host, true)
+                    .await
+            }
+        }
+    }
+
+    /// Refreshes a contact that was not asked for lately, while what is known of it is used.
+    fn refresh_beside(self: &Rc<Self>, contact: &Rc<Contact>) {
+        if internal::now().since(contact.checked_at.get()) < FRESH_MS {
+            return;
+        }
+        contact.checked_at.set(internal::now());
+        let (core, contact) = (Rc::clone(self), Rc::clone(contact));
+        spawn_local(async move {
+            if let Err(error) = core.refresh(&contact).await {
+                console_warn!("a contact's card could not be asked for again: {error}");
+            }
+        });
     }
 
     async fn remote_contact(
@@ -197,21 +249,24 @@ impl Core {
         let peer = directory::peer_at(&self.env, host)
             .await?
             .ok_or_else(|| not_peered(host))?;
-        self.fetch_card(agent.as_str(), &peer.did, host).await
+        self.fetch_card(agent.as_str(), &peer.did, host, false)
+            .await
     }
 
-    /// Asks the link to the agent's network for its card.
+    /// Asks the link to the agent's network for its card and log; `fresh` has it ask the peer again.
     async fn fetch_card(
-        self: &Rc<Self>,
+        &self,
         agent: &str,
         network: &Did,
         host: &Host,
+        fresh: bool,
     ) -> Result<Rc<Contact>, ApiError> {
         let stub = internal::link(&self.env, network)?;
         let request = internal::new_request_id();
-        let card: serde_json::Value =
-            internal::get(&stub, &format!("/resolve?agent={agent}"), &request).await?;
-        self.pin(&card.to_string(), network, host, Route::Link)
+        let fresh = if fresh { "&fresh=1" } else { "" };
+        let path = format!("/resolve?agent={agent}{fresh}");
+        let paper: Resolved = internal::get(&stub, &path, &request).await?;
+        self.pin(&paper, network, host, Route::Link)
     }
 
     fn pinned(&self, did: &Did) -> Result<Option<Rc<Contact>>, ApiError> {
@@ -223,56 +278,72 @@ impl Core {
         if network == self.identity()?.network {
             return Ok(None);
         }
-        self.parse(&row.card, &network, &host, Route::Link, row.next_index)
-            .map(Some)
+        let card = verify(&row.card, &row.log, &network, &host)?;
+        let contact = contact(card, Route::Link, row.checked_at, row.next_index);
+        self.contacts.keep(&contact);
+        Ok(Some(contact))
     }
 
-    /// Writes a contact down. Its DID commits to its keys, so what was pinned cannot be replaced
-    /// by other keys under the same DID.
+    /// Writes a contact down, or its new keys, if its log continues the one that is pinned.
     fn pin(
         &self,
-        card: &str,
+        paper: &Resolved,
         network: &Did,
         host: &Host,
         route: Route,
     ) -> Result<Rc<Contact>, ApiError> {
-        let contact = self.parse(card, network, host, route, 0)?;
-        if let Some(known) = self.store.contact(&contact.did)? {
-            contact.next_index.set(known.next_index);
+        let card = verify(&paper.card, &paper.log, network, host)?;
+        let known = self.store.contact(&card.did)?;
+        let pinned = known.as_ref().map(|row| Log::parse(&row.log));
+        if let Some(pinned) = pinned.transpose().map_err(ApiError::internal)?
+            && card.log.extends(&pinned.pin()).is_err()
+        {
+            return Err(ApiError::new(
+                409,
+                "AGENT_KEY_CHANGED",
+                format!(
+                    "The keys of {} changed in a way that its identity log does not prove: nothing is sealed to them. Ask its network's admin.",
+                    card.name
+                ),
+            ));
         }
+        let now = internal::now();
         self.store
-            .pin_contact(&contact.did, network, host, card, internal::now())?;
-        Ok(contact)
-    }
-
-    /// Reads a card that our directory or the link vouched for, and checks what anybody can: that
-    /// the DID is made of these keys.
-    fn parse(
-        &self,
-        card: &str,
-        network: &Did,
-        host: &Host,
-        route: Route,
-        next_index: u64,
-    ) -> Result<Rc<Contact>, ApiError> {
-        let card: CardBody = serde_json::from_str(card).map_err(bad_card)?;
-        let proven = card.log0.verify().map_err(bad_card)?;
-        if proven != card.did || !card.log0.keys().commit_to(&card.keys) {
-            return Err(bad_card("its DID is not made of its keys"));
-        }
-        let keys = PublicKeys::parse(&card.keys).map_err(bad_card)?;
-        let contact = Rc::new(Contact {
-            did: card.did,
-            name: card.name,
-            network: network.clone(),
-            host: host.clone(),
-            route,
-            signing: keys.signing,
-            next_index: Cell::new(next_index),
-        });
+            .pin_contact(&card.did, network, host, paper, now)?;
+        // What was sent meanwhile has counted on the contact in memory.
+        let counted = self.contacts.by_did(&card.did).map(|c| c.next_index.get());
+        let next_index = counted.or(known.map(|row| row.next_index)).unwrap_or(0);
+        let contact = contact(card, route, now, next_index);
         self.contacts.keep(&contact);
         Ok(contact)
     }
+}
+
+/// Checks what anybody can of a card that our directory or the link vouched for: that the DID's log
+/// leads to these keys.
+fn verify(card: &str, log: &str, network: &Did, host: &Host) -> Result<VerifiedCard, ApiError> {
+    let card: CardBody = serde_json::from_str(card).map_err(bad_card)?;
+    let log = Log::parse(log).map_err(bad_card)?;
+    card::check_body(card, network, host, Some(&log)).map_err(bad_card)
+}
+
+fn contact(
+    card: VerifiedCard,
+    route: Route,
+    checked_at: Timestamp,
+    next_index: u64,
+) -> Rc<Contact> {
+    Rc::new(Contact {
+        did: card.did,
+        name: card.name,
+        network: card.network,
+        host: card.host,
+        route,
+        signing: card.keys.signing,
+        retired: card.retired,
+        checked_at: Cell::new(checked_at),
+        next_index: Cell::new(next_index),
+    })
 }
 
 pub(super) fn not_peered(host: &Host) -> ApiError {

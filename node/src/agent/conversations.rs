@@ -100,6 +100,14 @@ impl Conversations {
         Ok(Some(bytes))
     }
 
+    /// Ends every epoch that we send in: they were opened under a key that is replaced.
+    pub(super) fn close_epochs(&self) {
+        for talk in self.sending.borrow_mut().values_mut() {
+            talk.epoch = None;
+            talk.unheard.clear();
+        }
+    }
+
     /// Notes that a message was delivered: its recipient has the epoch it belongs to.
     pub(super) fn heard(&self, to: &Did, id: &MessageId) {
         let mut sending = self.sending.borrow_mut();

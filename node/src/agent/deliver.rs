@@ -6,12 +6,14 @@ use std::rc::Rc;
 use entente_lexicon::api::{AgentNotice, InboxMessage, NewEvent};
 use entente_lexicon::{Did, Host, MessageId, ReceiptStatus, Timestamp};
 use entente_trust::crypto::hash;
+use entente_trust::crypto::kem::KemSecret;
 use entente_trust::message::origin::strip_origin;
 use entente_trust::message::{Body, Envelope, Expected, OpenError, Receiving};
+use entente_well_known::document::RetiredKey;
 use futures::future::join_all;
 use worker::WebSocket;
 
-use crate::agent::contacts::Contact;
+use crate::agent::contacts::{Contact, REFRESH_SPACING_MS};
 use crate::agent::conversations::Touched;
 use crate::agent::core::{Core, address};
 use crate::agent::identity::Me;
@@ -22,9 +24,13 @@ use crate::agent::store::{Digests, End, NewMessage};
 use crate::agent::wire::{Delivery, DeliveryReply, Receipt, Receipts};
 use crate::error::ApiError;
 use crate::internal;
+use crate::store::sqlite::StoreError;
 
 /// Senders looked up for one batch; messages of others are refused for now and come again.
 const MAX_LOOKUPS: usize = 16;
+
+/// How far the clocks of networks may be apart.
+const CLOCKS_DIFFER_MS: u64 = 15 * 60 * 1000;
 
 /// One delivered message, before it is announced.
 struct Arrival {
@@ -40,6 +46,12 @@ struct Taking {
     /// Senders of new epochs.
     opened: BTreeSet<Did>,
 }
+
+/// One message as it came, and what its bytes are.
+type Parsed<'a> = (&'a [u8], Result<Envelope<'a>, OpenError>);
+
+/// What became of each message of a batch, what arrived, and the epochs that changed.
+type Taken = (Vec<Option<String>>, Vec<Arrival>, Touched);
 
 /// Who says to have sent messages, or the code that refuses them.
 type Senders = BTreeMap<Did, Result<Rc<Contact>, &'static str>>;
@@ -63,7 +75,43 @@ impl Core {
                 .filter_map(|(_, parsed)| parsed.as_ref().ok())
         };
         let senders = parsed().map(|envelope| envelope.header.from.clone());
-        let senders = self.senders_of(senders.collect(), &network, &host).await;
+        let mut senders = self.senders_of(senders.collect(), &network, &host).await;
+        let mut asked_again = BTreeSet::new();
+        let (refused, arrivals, touched) = loop {
+            match self.take_all(&me, &envelopes, &senders, &asked_again) {
+                Ok(taken) => break taken,
+                Err(Stop::Ours(error)) => return Err(error),
+                Err(Stop::NewKeys(sender)) => {
+                    let contact = self.ask_again(&sender).await?;
+                    asked_again.insert(contact.did.clone());
+                    senders.insert(contact.did.clone(), Ok(contact));
+                }
+            }
+        };
+        self.conversations.keep(touched);
+        if !arrivals.is_empty() {
+            let sockets = self.sockets();
+            arrivals
+                .into_iter()
+                .for_each(|arrival| self.announce(arrival, &sockets));
+        }
+        Ok(DeliveryReply { refused })
+    }
+
+    /// Commits a batch, all or nothing. Stops at the first message that its sender may have signed
+    /// with a key that we have not heard of, unless the sender was asked for just now.
+    fn take_all(
+        &self,
+        me: &Me,
+        envelopes: &[Parsed<'_>],
+        senders: &Senders,
+        asked_again: &BTreeSet<Did>,
+    ) -> Result<Taken, Stop> {
+        let parsed = || {
+            envelopes
+                .iter()
+                .filter_map(|(_, parsed)| parsed.as_ref().ok())
+        };
         let mut refused = Vec::with_capacity(envelopes.len());
         let mut arrivals = Vec::new();
         let taking = self.store.transaction(|| {
@@ -75,9 +123,9 @@ impl Core {
                 touched: Touched::new(),
                 opened: BTreeSet::new(),
             };
-            for (bytes, envelope) in &envelopes {
+            for (bytes, envelope) in envelopes {
                 let outcome = match envelope {
-                    Ok(envelope) => self.take(&me, &senders, (bytes, envelope), &mut taking, now),
+                    Ok(envelope) => self.take(me, senders, (bytes, envelope), &mut taking, now),
                     Err(error) => Err(error.into()),
                 };
                 refused.push(match outcome {
@@ -85,21 +133,37 @@ impl Core {
                         arrivals.extend(arrival);
                         None
                     }
+                    Err(Fault::Unverified(sender)) if !asked_again.contains(&sender.did) => {
+                        return Err(Stop::NewKeys(sender));
+                    }
+                    Err(Fault::Unverified(_)) => Some(OpenError::BadSignature.code().to_owned()),
                     Err(Fault::Refused(code)) => Some(code.to_owned()),
-                    Err(Fault::Ours(error)) => return Err(error),
+                    Err(Fault::Ours(error)) => return Err(Stop::Ours(error)),
                 });
             }
-            self.store_touched(&me, &taking.touched, &taking.opened, now)?;
-            Ok::<_, ApiError>(taking)
+            self.store_touched(me, &taking.touched, &taking.opened, now)
+                .map_err(Stop::Ours)?;
+            Ok(taking)
         })?;
-        self.conversations.keep(taking.touched);
-        if !arrivals.is_empty() {
-            let sockets = self.sockets();
-            arrivals
-                .into_iter()
-                .for_each(|arrival| self.announce(arrival, &sockets));
+        Ok((refused, arrivals, taking.touched))
+    }
+
+    /// Asks for a sender's card again. If that was done a moment ago, the batch waits: refusing it
+    /// could lose what a key signed that is about to be published.
+    async fn ask_again(&self, sender: &Rc<Contact>) -> Result<Rc<Contact>, ApiError> {
+        if internal::now().since(sender.checked_at.get()) < REFRESH_SPACING_MS {
+            return Err(ApiError::new(
+                503,
+                "SENDER_KEY_UNKNOWN",
+                "A message does not verify under its sender's keys, which were asked for a moment ago: it is tried again.",
+            ));
         }
-        Ok(DeliveryReply { refused })
+        match self.refresh(sender).await {
+            // A log that does not continue the pinned one changes nothing, nor does a sender that is
+            // gone: the message is refused.
+            Err(error) if error.status < 500 => Ok(Rc::clone(sender)),
+            outcome => outcome,
+        }
     }
 
     /// Finds who says to have sent these. Only the network that carries a message may vouch for
@@ -195,7 +259,7 @@ impl Core {
     fn open(
         &self,
         me: &Me,
-        sender: &Contact,
+        sender: &Rc<Contact>,
         envelope: &Envelope<'_>,
         taking: &mut Taking,
     ) -> Result<Body, Fault> {
@@ -212,7 +276,7 @@ impl Core {
         let opening = envelope.opening.ok_or(OpenError::UnknownEpoch)?;
         let prekey = self.prekey_secret(me, opening.kid).map_err(Fault::Ours)?;
         let prekey = prekey.ok_or(OpenError::UnknownKey)?;
-        let (epoch, body) = Receiving::accept(envelope, &prekey, &sender.signing, &expected)?;
+        let (epoch, body) = accept(sender, envelope, &prekey, &expected)?;
         taking.touched.insert(place, epoch);
         taking.opened.insert(sender.did.clone());
         Ok(body)
@@ -284,8 +348,51 @@ impl Core {
     }
 }
 
+/// Accepts the epoch that a message opens, if its sender's key signed it: the current one, or one
+/// that was current when the message was made.
+fn accept(
+    sender: &Rc<Contact>,
+    envelope: &Envelope<'_>,
+    prekey: &KemSecret,
+    expected: &Expected<'_>,
+) -> Result<(Receiving, Body), Fault> {
+    let accepted = Receiving::accept(envelope, prekey, &sender.signing, expected);
+    if accepted.as_ref().err() != Some(&OpenError::BadSignature) {
+        return Ok(accepted?);
+    }
+    for old in &sender.retired {
+        match Receiving::accept(envelope, prekey, &old.key, expected) {
+            Ok((epoch, body)) if was_current(old, body.created_at) => return Ok((epoch, body)),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Err(Fault::Unverified(Rc::clone(sender)))
+}
+
+/// Tells whether a retired key may have signed something made at this time. Clocks differ, and what
+/// was being made during a rotation is signed by the key before it.
+fn was_current(key: &RetiredKey, at: Timestamp) -> bool {
+    at.after(CLOCKS_DIFFER_MS) >= key.from && at <= key.until.after(CLOCKS_DIFFER_MS)
+}
+
+/// Why a batch was not committed.
+enum Stop {
+    /// We could not.
+    Ours(ApiError),
+    /// This sender may have new keys.
+    NewKeys(Rc<Contact>),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Ours(error.into())
+    }
+}
+
 /// Why a message was not taken.
 pub(super) enum Fault {
+    /// No key that we know of its sender signed it.
+    Unverified(Rc<Contact>),
     /// It is at fault itself; its sender is told this code.
     Refused(&'static str),
     /// We could not; it will be offered again.
@@ -304,7 +411,7 @@ impl From<&OpenError> for Fault {
     }
 }
 
-fn ours(error: crate::store::sqlite::StoreError) -> Fault {
+fn ours(error: StoreError) -> Fault {
     Fault::Ours(error.into())
 }
 

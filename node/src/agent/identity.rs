@@ -5,15 +5,19 @@ use std::rc::Rc;
 
 use data_encoding::BASE64URL_NOPAD;
 use entente_lexicon::{AgentName, Did, Host, MessageId};
-use entente_trust::crypto::rest::{MasterKey, RestError};
+use entente_trust::crypto::rest::{KeyRing, MasterKey};
 use entente_trust::crypto::sign::SigningKey;
-use entente_trust::identity::{IdentityKeys, LogEntry, SealedKeys, Subject, birth};
+use entente_trust::identity::{
+    IdentityKeys, KeyPurpose, Log, LogError, Rotation, SealedKey, SealedKeys, Subject, birth,
+    rotate,
+};
 use entente_trust::message::Body;
 use entente_well_known::AgentCard;
+use entente_well_known::document::MAX_RETIRED;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::core::Core;
-use crate::config::{Problem, variable};
+use crate::config::{key_ring, unsealed};
 use crate::error::ApiError;
 use crate::internal;
 use crate::shapes::{AgentInit, InitAgent};
@@ -35,8 +39,15 @@ struct Stored {
     name: AgentName,
     network: Did,
     host: Host,
-    entry: LogEntry,
+    /// The identity log, one entry a line.
+    log: String,
+    /// Holds the update key that the log's head commits to, and no older one.
     keys: SealedKeys,
+    /// Signing keys before the current one, the newest first.
+    retired: Vec<String>,
+    /// The signing key before this one, until the card that tells of this one is listed: nobody
+    /// could check a signature by a key that is not published yet.
+    unpublished: Option<SealedKey>,
     #[serde(with = "serde_bytes")]
     storage: Vec<u8>,
 }
@@ -44,50 +55,96 @@ struct Stored {
 const IDENTITY: &str = "identity";
 const DESTROYED: &str = "destroyed";
 const STORAGE_PURPOSE: &str = "storage";
-
 impl Core {
-    /// Gives birth to the agent, or says again who it is. Keys are made once and never again.
+    /// Gives birth to the agent, or says again who it is. Keys are replaced by `rotate` alone.
     pub(super) fn init(&self, init: &InitAgent) -> Result<AgentInit, ApiError> {
         self.store.create()?;
-        let master = self.master()?;
+        let master = key_ring(&self.env)?;
         let stored = match self.stored()? {
             Some(stored) => stored,
             None => self.give_birth(init, &master)?,
         };
-        let keys = IdentityKeys::open(&master, &stored.did, &stored.keys).map_err(unsealed)?;
-        let public_keys = keys.public_keys().view();
-        let card =
-            AgentCard::build_unsigned(&stored.name, &stored.host, &public_keys, &stored.entry)
-                .and_then(|card| card.sign_agent(&keys.signing, internal::now()))
-                .map_err(ApiError::internal)?;
-        let card = serde_json::from_str(&card.to_text())?;
-        Ok(AgentInit {
-            did: stored.did,
-            public_keys,
-            card,
-        })
+        stored.told(&master)
     }
 
-    fn give_birth(&self, init: &InitAgent, master: &MasterKey) -> Result<Stored, ApiError> {
+    fn give_birth(&self, init: &InitAgent, master: &KeyRing) -> Result<Stored, ApiError> {
         let mut rng = internal::rng();
         let subject = Subject::Agent {
             network: init.network_did.clone(),
         };
-        let born = birth(&mut rng, subject, &init.object_id, internal::now())
+        let born = birth(&mut rng, subject, &init.object_id, internal::now(), None)
             .map_err(ApiError::internal)?;
+        let log = Log::begin(born.entry).map_err(ApiError::internal)?;
         let storage = internal::random::<32>();
         let stored = Stored {
             name: init.name.clone(),
             network: init.network_did.clone(),
             host: init.host.clone(),
-            entry: born.entry,
+            log: log.to_text().map_err(ApiError::internal)?,
             keys: born.keys.seal(master, &mut rng, &born.did),
+            retired: Vec::new(),
+            unpublished: None,
             storage: master.seal(&mut rng, born.did.as_str(), STORAGE_PURPOSE, &storage),
             did: born.did,
         };
-        let bytes = serde_ipld_dagcbor::to_vec(&stored).map_err(ApiError::internal)?;
-        self.store.set_meta(IDENTITY, &bytes)?;
+        self.save(&stored)?;
         Ok(stored)
+    }
+
+    /// Replaces the keys by an entry signed with the update key, which the same write destroys.
+    pub(super) fn rotate(&self) -> Result<AgentInit, ApiError> {
+        let mut stored = self.stored()?.ok_or_else(never_created)?;
+        let master = key_ring(&self.env)?;
+        let (mut rng, now) = (internal::rng(), internal::now());
+        let old = IdentityKeys::open(&master, &stored.did, &stored.keys).map_err(unsealed)?;
+        let Rotation { log, keys } = rotate(&mut rng, &stored.log()?, &old.next_update, now)
+            .map_err(|error| match error {
+                LogError::TooLong => ApiError::new(
+                    409,
+                    "LOG_FULL",
+                    "The identity log has all the entries it may have: keys cannot be rotated again.",
+                ),
+                other => ApiError::internal(other),
+            })?;
+        let sealed = keys.seal(&master, &mut rng, &stored.did);
+        let before = std::mem::replace(&mut stored.keys, sealed);
+        stored.unpublished.get_or_insert(before.signing);
+        let signing = old.signing.verifying_key().to_multikey();
+        stored.retired.insert(0, signing);
+        stored.retired.truncate(MAX_RETIRED);
+        stored.log = log.to_text().map_err(ApiError::internal)?;
+        stored.reseal(&master)?;
+        self.save(&stored)?;
+        self.me.replace(None);
+        stored.told(&master)
+    }
+
+    /// The card of entry `seq` is listed: from here on the key it tells of signs, and the one before
+    /// is destroyed.
+    pub(super) fn published(&self, seq: u64) -> Result<(), ApiError> {
+        let mut stored = self.stored()?.ok_or_else(never_created)?;
+        if stored.log()?.last().seq() == seq && stored.unpublished.take().is_some() {
+            self.save(&stored)?;
+            self.me.replace(None);
+            // What is opened from here on is signed with the new key.
+            self.conversations.close_epochs();
+        }
+        Ok(())
+    }
+
+    /// Seals every secret under the current master key.
+    pub(super) fn reseal(&self) -> Result<(), ApiError> {
+        let mut stored = self.stored()?.ok_or_else(never_created)?;
+        if stored.reseal(&key_ring(&self.env)?)? {
+            self.save(&stored)?;
+        }
+        Ok(())
+    }
+
+    fn save(&self, stored: &Stored) -> Result<(), ApiError> {
+        let bytes = serde_ipld_dagcbor::to_vec(stored).map_err(ApiError::internal)?;
+        self.store.set_meta(IDENTITY, &bytes)?;
+        Ok(())
     }
 
     /// Wipes everything. What arrives later is answered `410 AGENT_DELETED`.
@@ -108,19 +165,24 @@ impl Core {
         if let Some(me) = self.me.borrow().as_ref() {
             return Ok(Rc::clone(me));
         }
-        let stored = self.stored()?.ok_or_else(|| {
-            ApiError::not_found("UNKNOWN_AGENT", "This agent was never created here.")
-        })?;
-        let master = self.master()?;
+        let mut stored = self.stored()?.ok_or_else(never_created)?;
+        let master = key_ring(&self.env)?;
+        if stored.reseal(&master)? {
+            self.save(&stored)?;
+        }
         let keys = IdentityKeys::open(&master, &stored.did, &stored.keys).map_err(unsealed)?;
         let storage = master
             .open(stored.did.as_str(), STORAGE_PURPOSE, &stored.storage)
             .map_err(unsealed)?;
+        let signing = match &stored.unpublished {
+            Some(old) => old.open_signing(&master, &stored.did).map_err(unsealed)?,
+            None => keys.signing,
+        };
         let me = Rc::new(Me {
             did: stored.did,
             network: stored.network,
             host: stored.host,
-            signing: keys.signing,
+            signing,
             storage: MasterKey::parse(&BASE64URL_NOPAD.encode(&storage))
                 .map_err(ApiError::internal)?,
         });
@@ -146,14 +208,53 @@ impl Core {
             .map(Some)
             .map_err(ApiError::internal)
     }
+}
 
-    fn master(&self) -> Result<MasterKey, ApiError> {
-        let text = variable(&self.env, "ENCRYPTION_MASTER_KEY");
-        if text.is_empty() {
-            return Err(Problem::MasterKeyMissing.into());
-        }
-        MasterKey::parse(&text).map_err(|_error| Problem::MasterKeyWrong.into())
+impl Stored {
+    fn log(&self) -> Result<Log, ApiError> {
+        Log::parse(&self.log).map_err(ApiError::internal)
     }
+
+    /// Seals what the previous master key sealed anew. Returns whether anything was.
+    fn reseal(&mut self, master: &KeyRing) -> Result<bool, ApiError> {
+        let (mut rng, did) = (internal::rng(), &self.did);
+        let mut changed = self.keys.reseal(master, &mut rng, did).map_err(unsealed)?;
+        if let Some(old) = &mut self.unpublished {
+            let purpose = KeyPurpose::Signing;
+            changed |= old
+                .reseal(master, &mut rng, did, purpose)
+                .map_err(unsealed)?;
+        }
+        let storage = master
+            .reseal(&mut rng, did.as_str(), STORAGE_PURPOSE, &self.storage)
+            .map_err(unsealed)?;
+        changed |= storage.is_some();
+        if let Some(storage) = storage {
+            self.storage = storage;
+        }
+        Ok(changed)
+    }
+
+    fn told(self, master: &KeyRing) -> Result<AgentInit, ApiError> {
+        let keys = IdentityKeys::open(master, &self.did, &self.keys).map_err(unsealed)?;
+        let public_keys = keys.public_keys().view();
+        let log = self.log()?;
+        let card =
+            AgentCard::build_unsigned(&self.name, &self.host, &public_keys, &self.retired, &log)
+                .and_then(|card| card.sign_agent(&keys.signing, internal::now()))
+                .map_err(ApiError::internal)?;
+        Ok(AgentInit {
+            did: self.did,
+            public_keys,
+            seq: log.last().seq(),
+            log: self.log,
+            card: serde_json::from_str(&card.to_text())?,
+        })
+    }
+}
+
+fn never_created() -> ApiError {
+    ApiError::not_found("UNKNOWN_AGENT", "This agent was never created here.")
 }
 
 impl Me {
@@ -189,11 +290,4 @@ impl Me {
 
 fn mail_purpose(id: &MessageId) -> String {
     format!("mail/{id}")
-}
-
-fn unsealed(error: RestError) -> ApiError {
-    match error {
-        RestError::WrongMasterKey => Problem::MasterKeyWrong.into(),
-        RestError::UnknownVersion | RestError::Corrupt => ApiError::internal(error),
-    }
 }

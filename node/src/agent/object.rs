@@ -19,6 +19,7 @@ use crate::drill;
 use crate::error::{ApiError, answer};
 use crate::internal;
 use crate::routes::body;
+use crate::shapes::Published;
 
 /// One agent.
 #[durable_object]
@@ -94,6 +95,18 @@ impl Core {
         match (&method, path.as_str()) {
             (Method::Post, "/init") => {
                 return Ok(Response::from_json(&self.init(&request.json().await?)?)?);
+            }
+            (Method::Post, "/rotate") => {
+                return Ok(Response::from_json(&self.rotate()?)?);
+            }
+            (Method::Post, "/published") => {
+                let Published { seq } = request.json().await?;
+                self.published(seq)?;
+                return Ok(Response::from_json(&serde_json::json!({}))?);
+            }
+            (Method::Post, "/reseal") => {
+                self.reseal()?;
+                return Ok(Response::from_json(&serde_json::json!({}))?);
             }
             (Method::Post, "/destroy") => {
                 self.destroy().await?;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use entente_lexicon::address::AgentRef;
 use entente_lexicon::{Did, Host, MessageId, ReceiptStatus, Recipient, Timestamp};
-use entente_trust::message::{Header, Prekey, SignedPrekey, asks_to_reseal};
+use entente_trust::message::{Header, Prekey, PrekeyError, SignedPrekey, asks_to_reseal};
 use wasm_bindgen_futures::spawn_local;
 use worker::console_warn;
 
@@ -149,7 +149,15 @@ impl Core {
         if self.conversations.is_ready(&contact.did, internal::now()) {
             return Ok(contact);
         }
-        let (prekey, needs_origin) = self.fetch_prekey(&contact).await?;
+        let (contact, (prekey, needs_origin)) = match self.fetch_prekey(&contact).await {
+            // Its keys may have been rotated since its card was fetched.
+            Err(error) if error.code == PrekeyError::BadSignature.code() => {
+                let contact = self.refresh(&contact).await?;
+                let fetched = self.fetch_prekey(&contact).await?;
+                (contact, fetched)
+            }
+            fetched => (contact, fetched?),
+        };
         self.conversations.begin(prekey, needs_origin);
         Ok(contact)
     }

@@ -7,6 +7,7 @@ use data_encoding::HEXLOWER;
 use entente_lexicon::{Did, Host, MessageId, ReceiptStatus, Timestamp};
 
 use crate::params;
+use crate::shapes::Resolved;
 use crate::store::sqlite::{Row, Sqlite, StoreError};
 
 /// Creates what is missing; called by `init` only, so that an object nobody asked for stays empty.
@@ -14,7 +15,7 @@ const SCHEMA: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS meta(k TEXT PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS contacts(
         did TEXT PRIMARY KEY, network TEXT NOT NULL, host TEXT NOT NULL, card TEXT NOT NULL,
-        pinned_at INTEGER NOT NULL, next_index INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID",
+        log TEXT NOT NULL, checked_at INTEGER NOT NULL, pinned_at INTEGER NOT NULL, next_index INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS messages(
         n INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, outgoing INTEGER NOT NULL,
         peer TEXT NOT NULL, host TEXT NOT NULL, created_at INTEGER NOT NULL,
@@ -119,6 +120,10 @@ pub(super) struct StoredContact {
     pub(super) network: String,
     pub(super) host: String,
     pub(super) card: String,
+    /// Its identity log, one entry a line: the pin.
+    pub(super) log: String,
+    /// When the card was last asked for.
+    pub(super) checked_at: Timestamp,
     pub(super) next_index: u64,
 }
 
@@ -174,7 +179,7 @@ impl AgentStore {
 
     pub(super) fn contact(&self, did: &Did) -> Result<Option<StoredContact>, StoreError> {
         let rows = self.db.rows(
-            "SELECT network, host, card, next_index FROM contacts WHERE did = ?",
+            "SELECT network, host, card, next_index, log, checked_at FROM contacts WHERE did = ?",
             params![did.as_str()],
         )?;
         rows.first()
@@ -184,6 +189,8 @@ impl AgentStore {
                     host: row.text(1)?,
                     card: row.text(2)?,
                     next_index: row.integer(3)?,
+                    log: row.text(4)?,
+                    checked_at: row.timestamp(5)?,
                 })
             })
             .transpose()
@@ -194,13 +201,21 @@ impl AgentStore {
         did: &Did,
         network: &Did,
         host: &Host,
-        card: &str,
+        paper: &Resolved,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.db.exec(
-            "INSERT INTO contacts(did, network, host, card, pinned_at) VALUES(?, ?, ?, ?, ?)
-             ON CONFLICT(did) DO UPDATE SET host = excluded.host, card = excluded.card",
-            params![did.as_str(), network.as_str(), host.as_str(), card, now,],
+            "INSERT INTO contacts(did, network, host, card, log, checked_at, pinned_at)
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?6)
+             ON CONFLICT(did) DO UPDATE SET host = ?3, card = ?4, log = ?5, checked_at = ?6",
+            params![
+                did.as_str(),
+                network.as_str(),
+                host.as_str(),
+                paper.card.as_str(),
+                paper.log.as_str(),
+                now,
+            ],
         )
     }
 

@@ -3,6 +3,7 @@
 
 use entente_lexicon::Timestamp;
 use entente_trust::crypto::sign::VerifyingKey;
+use entente_trust::identity::Log;
 use entente_trust::proof::Signer;
 use entente_well_known::document;
 use entente_well_known::signature::{self, Claim, Message, SignatureError, Signed};
@@ -42,7 +43,9 @@ pub fn claim(request: &Request, config: &Config) -> Result<Claim, ApiError> {
 /// # Errors
 /// 401 `UNKNOWN_KEY` if the peer has no such key, 401 `SIGNATURE_INVALID`.
 pub fn check_peer(claim: &Claim, peer: &PeerRow) -> Result<(), ApiError> {
-    let document = document::verify(&peer.document, &peer.host).map_err(ApiError::internal)?;
+    let log = Log::parse(&peer.log).map_err(ApiError::internal)?;
+    let document =
+        document::verify(&peer.document, &peer.host, Some(&log)).map_err(ApiError::internal)?;
     check(claim, document.keys.get(&claim.kid))
 }
 

@@ -121,7 +121,7 @@ impl Driver {
 
     /// Hands a batch over, without what our level does not let pass on a closer look.
     async fn hand_over(
-        &self,
+        self: &Rc<Self>,
         agent: &Did,
         batch: &[(u64, u64, Item)],
     ) -> Result<Vec<DeliveryVerdict>, ApiError> {
@@ -153,7 +153,7 @@ impl Driver {
     }
 
     /// Decides about a message again, now that its origin is known.
-    async fn judge(&self, item: &Item) -> Result<Option<Code>, ApiError> {
+    async fn judge(self: &Rc<Self>, item: &Item) -> Result<Option<Code>, ApiError> {
         let item_to_judge = policy::Item {
             kind: ItemKind::Message {
                 peer_agent: &item.from,

@@ -217,7 +217,7 @@ impl Driver {
     }
 
     /// Drops session and machine; the next call rebuilds them from what is stored.
-    fn reset(&self) {
+    pub(super) fn reset(&self) {
         self.machine.replace(None);
         for socket in self.sockets.take().into_values() {
             let _ = socket.close(Some(RESET_CLOSE), Some("starting over"));

@@ -11,6 +11,7 @@ mod deliver;
 mod detail;
 mod directory;
 mod driver;
+mod freeze;
 mod history;
 mod keeper;
 mod object;

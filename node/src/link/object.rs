@@ -8,7 +8,9 @@ use std::rc::Rc;
 
 use entente_federation::{Amounts, Code, Input, Item, Status, Stream};
 use entente_lexicon::api::{LinkAmount, LinkAmounts, LinkState, PeerOutlook, PeerTrust, PeerView};
+use entente_lexicon::keys::Unfreeze;
 use entente_lexicon::{Did, Timestamp};
+use entente_trust::identity::Log;
 use entente_trust::message::Header;
 use entente_trust::message::origin::has_origin;
 use worker::{
@@ -146,7 +148,11 @@ impl Driver {
             (Method::Get, "/resolve") => {
                 let agent = query(&request, "agent")?;
                 self.wake().await?;
-                self.resolve(&agent).await
+                let fresh = query(&request, "fresh").is_ok();
+                self.resolve(&agent, fresh).await
+            }
+            (Method::Post, "/own" | "/learn" | "/freeze" | "/unfreeze") => {
+                self.route_keys(&path, request).await
             }
             (Method::Get, "/prekey") => {
                 let agent = query(&request, "agent")?;
@@ -159,6 +165,30 @@ impl Driver {
                 "A link has no such route.",
             )),
         }
+    }
+
+    /// What concerns keys: ours that changed, and the peer's.
+    async fn route_keys(
+        self: &Rc<Self>,
+        path: &str,
+        mut request: Request,
+    ) -> Result<Response, ApiError> {
+        // A link that was closed meanwhile needs no new keys of ours.
+        if path == "/own" && (!self.store.exists()? || self.store.meta(CLOSED)?.is_some()) {
+            return Ok(Response::from_json(&Nothing {})?);
+        }
+        self.wake().await?;
+        match path {
+            "/own" => self.take_own(request.json().await?)?,
+            "/learn" => self.learn_new_keys().await?,
+            "/freeze" => self.freeze(request.json().await?),
+            _ => {
+                let wish: Unfreeze = request.json().await?;
+                self.unfreeze(&wish).await?;
+                return self.respond_with_view();
+            }
+        }
+        Ok(Response::from_json(&Nothing {})?)
     }
 
     /// Makes sure that the machine runs: rebuilds it from what is stored, if need be.
@@ -174,7 +204,7 @@ impl Driver {
         self.start(record).await
     }
 
-    async fn init(self: &Rc<Self>, mut record: InitLink) -> Result<(), ApiError> {
+    async fn init(self: &Rc<Self>, record: InitLink) -> Result<(), ApiError> {
         self.store.create()?;
         if self.store.meta(CLOSED)?.is_some() {
             // The peer comes back while its senders were still being told of its removal.
@@ -184,17 +214,13 @@ impl Driver {
         }
         let known = self.store.meta(PEER)?;
         let known: Option<InitLink> = known.map(|text| serde_json::from_str(&text)).transpose()?;
-        if let Some(known) = known {
+        if let Some(known) = &known {
             if known.policy_version > record.policy_version {
                 // A later change overtook this one.
                 return self.wake().await;
             }
-            if known.fetched_at > record.fetched_at {
-                // The link has fetched the document itself since.
-                record.document = known.document;
-                record.fetched_at = known.fetched_at;
-            }
         }
+        let record = newer(known, record)?;
         let text = serde_json::to_string(&record)?;
         self.store.set_meta(PEER, &text)?;
         if self.machine.borrow().is_some() {
@@ -338,6 +364,7 @@ impl Driver {
                 approval: self.approval_view(&peer)?,
                 ..PeerTrust::default()
             },
+            frozen: self.frozen()?,
         };
         Ok(Response::from_json(&shown)?)
     }
@@ -369,6 +396,25 @@ fn peer_outlook(status: &Status, at: Timestamp) -> PeerOutlook {
         limits: amounts(&status.limits),
         usage: amounts(&status.usage),
     }
+}
+
+/// Keeps what is pinned where the directory lags behind it: the link's own log decides.
+fn newer(known: Option<InitLink>, record: InitLink) -> Result<InitLink, ApiError> {
+    let Some(known) = known else {
+        return Ok(record);
+    };
+    let pinned = Log::parse(&known.log).map_err(ApiError::internal)?;
+    let listed = Log::parse(&record.log).map_err(ApiError::internal)?;
+    // The link may have fetched the document itself since.
+    if listed.extends(&pinned.pin()).is_ok() && record.fetched_at >= known.fetched_at {
+        return Ok(record);
+    }
+    Ok(InitLink {
+        document: known.document,
+        log: known.log,
+        fetched_at: known.fetched_at,
+        ..record
+    })
 }
 
 fn query(request: &Request, name: &str) -> Result<String, ApiError> {

@@ -6,13 +6,13 @@ use data_encoding::BASE64URL_NOPAD;
 use entente_federation as federation;
 use entente_federation::{Config, Input, Limits, Link, Peer, PeerDocument};
 use entente_lexicon::{Did, Host, Timestamp};
-use entente_trust::crypto::rest::MasterKey;
+use entente_trust::crypto::rest::KeyRing;
 use entente_trust::crypto::sign::SigningKey;
-use entente_trust::identity::SealedKey;
+use entente_trust::identity::{Log, SealedKey};
 use entente_trust::proof::Signer;
 use entente_well_known::{VerifiedDocument, document};
 
-use crate::config::{Problem, variable};
+use crate::config::{key_ring, unsealed};
 use crate::error::ApiError;
 use crate::internal;
 use crate::link::driver::{Driver, not_peered};
@@ -29,7 +29,7 @@ pub(super) struct Own {
 }
 
 impl Own {
-    fn new(identity: RelayIdentity, master: &MasterKey) -> Result<Self, ApiError> {
+    fn new(identity: RelayIdentity, master: &KeyRing) -> Result<Self, ApiError> {
         let decode = |text: &str| {
             BASE64URL_NOPAD
                 .decode(text.as_bytes())
@@ -45,7 +45,7 @@ impl Own {
         Ok(Self {
             key: sealed
                 .open_signing(master, &identity.did)
-                .map_err(ApiError::internal)?,
+                .map_err(unsealed)?,
             did: identity.did,
             host: identity.host,
             kid: identity.kid,
@@ -80,9 +80,7 @@ impl Driver {
             // Another call started it while this one waited.
             return self.replace_record(record);
         }
-        let master = variable(&self.env, "ENCRYPTION_MASTER_KEY");
-        let master = MasterKey::parse(&master).map_err(|_error| Problem::MasterKeyWrong)?;
-        let own = Rc::new(Own::new(identity, &master)?);
+        let own = Rc::new(Own::new(identity, &key_ring(&self.env)?)?);
         let verified = self.verify(&record)?;
         let config = Config {
             own: federation::Own {
@@ -99,6 +97,7 @@ impl Driver {
             policy: policy_of(&record, self.config()?)?,
             allow_outbound: true,
             limits: Limits::default(),
+            frozen: self.frozen()?.is_some(),
         };
         let restored = self.store.restored()?;
         let machine = Link::new(config, own.key.clone(), restored, internal::random());
@@ -115,7 +114,8 @@ impl Driver {
     pub(super) fn replace_record(self: &Rc<Self>, record: InitLink) -> Result<(), ApiError> {
         let policy = policy_of(&record, self.config()?)?;
         let known = self.peer()?;
-        if known.document != record.document || known.fetched_at != record.fetched_at {
+        let changed = known.document != record.document || known.fetched_at != record.fetched_at;
+        if changed && self.frozen()?.is_none() {
             let document = peer_document(&self.verify(&record)?, record.fetched_at);
             self.feed(Input::Document(Ok(document)))?;
         }
@@ -123,10 +123,22 @@ impl Driver {
         self.feed(Input::Policy(policy))
     }
 
+    /// Takes our own new document and key: sessions under the old one end in order.
+    pub(super) fn take_own(self: &Rc<Self>, identity: RelayIdentity) -> Result<(), ApiError> {
+        let own = Rc::new(Own::new(identity, &key_ring(&self.env)?)?);
+        self.own.replace(Some(Rc::clone(&own)));
+        self.feed(Input::OwnDocument {
+            hash: own.document_hash,
+            kid: own.kid.clone(),
+            key: own.key.clone(),
+        })
+    }
+
     /// Checks a peer's document again; nothing stored is believed without its signature.
     pub(super) fn verify(&self, record: &InitLink) -> Result<VerifiedDocument, ApiError> {
-        let verified =
-            document::verify(&record.document, &record.host).map_err(ApiError::internal)?;
+        let log = Log::parse(&record.log).map_err(ApiError::internal)?;
+        let verified = document::verify(&record.document, &record.host, Some(&log))
+            .map_err(ApiError::internal)?;
         if verified.did == record.peer_did {
             self.fingerprint.replace(verified.fingerprint.clone());
             Ok(verified)

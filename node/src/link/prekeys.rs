@@ -43,7 +43,8 @@ impl Driver {
             Some((at, text)) if internal::now().since(at) < life => text,
             Some(_) | None => {
                 let path = format!("/relay/agents/{agent}/prekey");
-                let text = guard::fetch_text(self.config()?, &peer.host, &path)
+                let target = guard::target(self.config()?, &peer.host)?;
+                let text = guard::fetch_text(&target, &path)
                     .await
                     .map_err(|error| gone(error, &agent))?;
                 SignedPrekey::parse(&text)

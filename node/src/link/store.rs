@@ -155,6 +155,10 @@ impl LinkStore {
         )
     }
 
+    pub(super) fn drop_meta(&self, key: &str) -> Result<(), StoreError> {
+        self.db.exec("DELETE FROM meta WHERE k = ?", params![key])
+    }
+
     /// Numbers are kept as text: an epoch may exceed what a JavaScript number holds.
     fn number(&self, key: &str) -> Result<u64, StoreError> {
         Ok(self
@@ -564,16 +568,14 @@ impl LinkStore {
         row.map(|row| row.timestamp(0)).transpose()
     }
 
-    pub(super) fn card(
-        &self,
-        agent: &str,
-        newer_than: Timestamp,
-    ) -> Result<Option<String>, StoreError> {
+    /// Returns what is known of an agent's card and log, and since when.
+    pub(super) fn card(&self, agent: &str) -> Result<Option<(String, Timestamp)>, StoreError> {
         let row = self.db.row(
-            "SELECT card FROM cards WHERE agent = ? AND fetched_at > ?",
-            params![agent, newer_than],
+            "SELECT card, fetched_at FROM cards WHERE agent = ?",
+            params![agent],
         )?;
-        row.map(|row| row.text(0)).transpose()
+        row.map(|row| Ok((row.text(0)?, row.timestamp(1)?)))
+            .transpose()
     }
 
     /// Keeps a card under each of its names; the oldest make room beyond `MAX_CARDS`.

@@ -11,6 +11,7 @@ mod identity;
 pub mod limits;
 mod object;
 pub mod presence;
+mod publish;
 mod store;
 
 pub use object::Relay;

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use entente_lexicon::api::PublicPeers;
+use entente_lexicon::keys::Recover;
 use serde::de::DeserializeOwned;
 use worker::{
     DurableObject, Env, Error, Method, Request, Response, State, WebSocket,
@@ -19,7 +20,9 @@ use crate::error::{ApiError, answer};
 use crate::internal::{new_request_id, now, request_id};
 use crate::lifecycle::{self, INTERRUPTED_MS};
 use crate::relay::core::Core;
-use crate::shapes::{CardPaper, Events, FirstContact, InitRelay, Nothing, RECENT_PATH};
+use crate::shapes::{
+    CardPaper, Events, FirstContact, InitRelay, Nothing, PublishCard, RECENT_PATH,
+};
 
 /// What a viewer may send to see whether the socket is alive; answered without waking the object.
 const PING: &str = "ping";
@@ -99,7 +102,26 @@ impl Core {
             (Method::Get, "/identity") => Ok(Response::from_json(&self.identity()?)?),
             (Method::Post, "/countersign") => {
                 let paper: CardPaper = read(&mut request).await?;
-                Ok(Response::from_json(&self.countersign(paper)?)?)
+                Ok(Response::from_json(&self.countersign(&paper)?)?)
+            }
+            (Method::Post, "/rotate") => {
+                // Armed first: whatever is interrupted after the one write, the alarm finishes.
+                self.arm_sweep().await?;
+                let identity = self.rotate()?;
+                self.tell_new_keys().await;
+                Ok(Response::from_json(&identity)?)
+            }
+            (Method::Post, "/recover") => {
+                let wish: Recover = read(&mut request).await?;
+                self.arm_sweep().await?;
+                let identity = self.recover(&wish)?;
+                self.tell_new_keys().await;
+                Ok(Response::from_json(&identity)?)
+            }
+            (Method::Post, "/publish-card") => {
+                let PublishCard { object_id } = read(&mut request).await?;
+                self.publish_card(&object_id).await?;
+                nothing()
             }
             (Method::Post, "/events") => {
                 let Events { events } = read(&mut request).await?;
@@ -163,13 +185,23 @@ impl Core {
         Ok(())
     }
 
+    /// Tells everybody of new keys; what fails the alarm tries again.
+    async fn tell_new_keys(&self) {
+        match self.publish_if_due().await {
+            Ok(_again) => {}
+            Err(error) => console_error!("new keys could not be told yet: {error}"),
+        }
+    }
+
     /// Settles what was interrupted; armed again first, so that a crash here changes nothing.
     async fn sweep(&self) -> Result<(), ApiError> {
         let storage = self.db.storage();
         storage
             .set_alarm(Duration::from_millis(SWEEP_DELAY_MS))
             .await?;
-        let left = lifecycle::sweep(&self.env, &new_request_id()).await?;
+        let unpublished = self.publish_if_due().await?;
+        let unsigned = self.publish_interrupted_cards().await?;
+        let left = lifecycle::sweep(&self.env, &new_request_id()).await? || unpublished || unsigned;
         // A request that armed it while this sweep ran has yet to write its row.
         if !left && now() >= self.sweep_until.get() {
             storage.delete_alarm().await?;

@@ -106,6 +106,8 @@ impl Presence {
             "link.idle" => LinkState::Idle,
             "link.down" => LinkState::Unreachable,
             "link.refused" => LinkState::Refused,
+            "link.frozen" => LinkState::Frozen,
+            "link.thawed" => LinkState::Connecting,
             _ => return None,
         };
         let host = Host::parse(peer?).ok()?;

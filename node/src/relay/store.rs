@@ -63,6 +63,10 @@ impl RelayStore {
         )
     }
 
+    pub(super) fn drop_meta(&self, key: &str) -> Result<(), StoreError> {
+        self.db.exec("DELETE FROM meta WHERE key = ?", params![key])
+    }
+
     /// Keeps a batch of events and what they changed, all or nothing.
     pub(super) fn append(&self, events: &[Event], changes: &[Changed]) -> Result<(), ApiError> {
         let bodies = serde_json::to_string(events)?;

@@ -1,6 +1,7 @@
 //! Agents: birth, listing, death, tokens.
 
 use entente_lexicon::api::{AgentCreated, AgentList, CreateAgent, NewEvent, NewToken};
+use entente_lexicon::keys::AgentKeys;
 use entente_lexicon::{Address, AgentName, Did, Host};
 use entente_trust::crypto::token::Token;
 use serde_json::Value;
@@ -12,7 +13,7 @@ use crate::internal::{self, now, rng};
 use crate::lifecycle::bury;
 use crate::routes::call::{Call, Ready, unknown_agent};
 use crate::routes::{body, reply};
-use crate::shapes::{AgentInit, CardPaper, InitAgent, Nothing};
+use crate::shapes::{AgentInit, CardPaper, InitAgent, Nothing, PublishCard};
 use crate::store::agents::NewAgent;
 
 /// The longest name of a model.
@@ -85,12 +86,13 @@ async fn birth(
     let born: AgentInit = internal::post(&stub, "/init", &init, &call.id).await?;
     let paper = CardPaper {
         card: born.card.clone(),
+        log: born.log.clone(),
     };
     let relay = internal::relay(&call.env)?;
     let paper: CardPaper = internal::post(&relay, "/countersign", &paper, &call.id).await?;
     let listed = call
         .directory()?
-        .activate_agent(object_id, &born.did, &born.public_keys, &paper.card, now())
+        .activate_agent(object_id, &born.did, &born.public_keys, &paper, now())
         .await?;
     if listed {
         Ok(born)
@@ -173,6 +175,37 @@ pub(super) async fn rotate_token(call: &Call) -> Result<Response, ApiError> {
         token: token.as_str().to_owned(),
     };
     reply::json(200, &token)
+}
+
+/// `POST /agents/:name/keys/rotate`: new keys under the same DID.
+pub(super) async fn rotate_keys(call: &Call) -> Result<Response, ApiError> {
+    let ready = call.ready().await?;
+    let row = call.agent().await?;
+    let unknown = || unknown_agent(row.name.as_str());
+    let did = row
+        .did
+        .clone()
+        .filter(|_| row.is_active())
+        .ok_or_else(unknown)?;
+    // Whatever is interrupted after this, the relay's sweep finishes.
+    arm_sweep(&call.env, &call.id).await?;
+    call.audit("agent.keys.rotate", row.name.as_str()).await?;
+    call.directory()?.begin_rotation(&row.object_id).await?;
+    let stub = internal::agent(&call.env, &row.object_id)?;
+    let turned: AgentInit = internal::post(&stub, "/rotate", &Nothing {}, &call.id).await?;
+    let relay = internal::relay(&call.env)?;
+    let card = PublishCard {
+        object_id: row.object_id.clone(),
+    };
+    let Nothing {} = internal::post(&relay, "/publish-card", &card, &call.id).await?;
+    let address = address(&did, &ready.row.host);
+    report(&call.env, "agent.keys.rotated", Some(&address)).await;
+    let keys = AgentKeys {
+        did: did.to_string(),
+        public_keys: turned.public_keys,
+        seq: turned.seq,
+    };
+    reply::json(200, &keys)
 }
 
 /// Has the relay look, some time after this request must be over, for what a crash left undone.

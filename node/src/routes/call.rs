@@ -6,7 +6,7 @@ use entente_lexicon::AgentName;
 use worker::{Env, Request};
 
 use crate::auth::gate::Caller;
-use crate::config::{Config, Problem, master_key};
+use crate::config::{Config, Problem, key_ring};
 use crate::error::ApiError;
 use crate::internal::now;
 use crate::store::agents::AgentRow;
@@ -78,7 +78,7 @@ impl Call {
 /// Returns the network if it is fit to work, else the problem.
 pub(super) async fn ready(env: &Env) -> Result<Ready, ApiError> {
     let config = Config::from_env(env)?;
-    let key = master_key(env)?;
+    let ring = key_ring(env)?;
     let known = NETWORK.with_borrow(Clone::clone);
     let row = match known {
         Some(row) => row,
@@ -89,7 +89,7 @@ pub(super) async fn ready(env: &Env) -> Result<Ready, ApiError> {
             row
         }
     };
-    if row.master_key_id != data_encoding::HEXLOWER.encode(&key.key_id()) {
+    if !row.is_sealed_by(&ring) {
         return Err(Problem::MasterKeyWrong.into());
     }
     if row.host != config.host {

@@ -7,8 +7,10 @@ use entente_lexicon::address::AgentRef;
 use entente_lexicon::api::PublicKeysView;
 use entente_lexicon::{Did, Timestamp};
 use entente_trust::crypto::hash::sha256;
+use entente_trust::identity::page;
 use entente_trust::policy;
 use entente_well_known::did_web;
+use entente_well_known::document::LOG_PAGE_BYTES;
 use worker::Response;
 
 use crate::agent::wire::PrekeyReply;
@@ -23,6 +25,7 @@ use crate::store::agents::{AgentRow, AgentStatus};
 use crate::store::network::DocumentRow;
 
 const JSON: &str = "application/json";
+const JSONL: &str = "application/jsonl";
 const DID_JSON: &str = "application/did+json";
 /// Peers keep a network's document so long.
 const NETWORK_MAX_AGE: u32 = 300;
@@ -31,6 +34,8 @@ const PREKEY_MAX_AGE: u32 = 10;
 /// How long this isolate answers for an agent without waking it, and for how many.
 const PREKEY_MEMORY_MS: u64 = 10_000;
 const MAX_PREKEYS: usize = 1_024;
+/// A peer that met a new document must not get an old log with it.
+const NETWORK_LOG_MAX_AGE: u32 = 0;
 /// A deleted agent's keys are not served for longer than this.
 const AGENT_MAX_AGE: u32 = 60;
 
@@ -44,6 +49,12 @@ pub(super) async fn network_document(call: &Call) -> Result<Response, ApiError> 
     let row = documents(call).await?;
     let (text, etag) = (&row.document, &row.document_hash);
     reply::cached(&call.request, text, JSON, etag, NETWORK_MAX_AGE)
+}
+
+/// `GET /.well-known/agent-network-log.jsonl`: the identity log, a page of whole lines at a time.
+pub(super) async fn network_log(call: &Call) -> Result<Response, ApiError> {
+    let row = documents(call).await?;
+    log_page(call, &row.log, NETWORK_LOG_MAX_AGE)
 }
 
 /// `GET /.well-known/did.json`.
@@ -64,7 +75,7 @@ async fn documents(call: &Call) -> Result<DocumentRow, ApiError> {
     if row.built_for == ready.config.document_key() {
         return Ok(row);
     }
-    network::renew(call, Some(ready.row.did)).await?;
+    network::renew(call, Some(ready.row.did), None).await?;
     let row = directory.documents().await?;
     Ok(row.ok_or(Problem::NotInitialised)?)
 }
@@ -73,7 +84,7 @@ async fn documents(call: &Call) -> Result<DocumentRow, ApiError> {
 pub(super) async fn agent_card(call: &Call) -> Result<Response, ApiError> {
     let row = living(call).await?;
     let card = call.directory()?.card(&row.object_id).await?;
-    let card = card.ok_or_else(|| unknown_agent(call.parameter()))?;
+    let card = card.ok_or_else(|| unknown_agent(call.parameter()))?.card;
     reply::cached(&call.request, &card, JSON, &etag(&card), AGENT_MAX_AGE)
 }
 
@@ -98,6 +109,28 @@ pub(super) async fn agent_prekey(call: &Call) -> Result<Response, ApiError> {
         }
     };
     reply::cached(&call.request, &prekey, JSON, &etag(&prekey), PREKEY_MAX_AGE)
+}
+
+/// `GET /relay/agents/:agent/log`: an agent's identity log, a page of whole lines at a time.
+pub(super) async fn agent_log(call: &Call) -> Result<Response, ApiError> {
+    let row = living(call).await?;
+    let card = call.directory()?.card(&row.object_id).await?;
+    let log = card.ok_or_else(|| unknown_agent(call.parameter()))?.log;
+    log_page(call, &log, 0)
+}
+
+fn log_page(call: &Call, log: &str, max_age: u32) -> Result<Response, ApiError> {
+    let url = call.request.url()?;
+    let from = url.query_pairs().find(|(name, _)| name == "from");
+    let from = from.map_or(Ok(0), |(_, text)| text.parse());
+    let from = from.map_err(|_error| {
+        ApiError::bad_request(
+            "INVALID_CURSOR",
+            "`from` is the number of an entry: 0, 1, 2 ….",
+        )
+    })?;
+    let page = page(log, from, LOG_PAGE_BYTES);
+    reply::cached(&call.request, page, JSONL, &etag(page), max_age)
 }
 
 /// `GET /agents/:name/did.json`.

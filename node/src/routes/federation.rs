@@ -55,10 +55,7 @@ async fn admitted(call: &Call, ready: &Ready, claim: &Claim) -> Result<PeerRow, 
     let known = directory.peer(&claim.did).await?;
     let known = known.filter(|peer| !peer.is_closing());
     let host = match &known {
-        Some(peer) => {
-            signature::check_peer(claim, peer)?;
-            peer.host.clone()
-        }
+        Some(peer) => peer.host.clone(),
         None => claimed_host(&call.request)?,
     };
     let ban = directory.ban(&claim.did, Some(&host), now()).await?;
@@ -66,13 +63,45 @@ async fn admitted(call: &Call, ready: &Ready, claim: &Claim) -> Result<PeerRow, 
         return Err(bans::banned());
     }
     match known {
-        Some(peer) if peer.policy().allow_inbound => {
-            penalty::check(&directory, &peer.did, now()).await?;
-            Ok(peer)
+        Some(peer) => {
+            let peer = known_peer(call, claim, peer).await?;
+            if peer.policy().allow_inbound {
+                penalty::check(&directory, &peer.did, now()).await?;
+                Ok(peer)
+            } else {
+                Err(inbound_closed())
+            }
         }
-        Some(_) => Err(inbound_closed()),
         None => first_contact(call, ready, claim, host).await,
     }
+}
+
+/// Checks that a peer signed. It may have new keys: then its link learns them, within the limits
+/// for strangers.
+async fn known_peer(call: &Call, claim: &Claim, peer: PeerRow) -> Result<PeerRow, ApiError> {
+    match signature::check_peer(claim, &peer) {
+        Err(error) if error.code == "UNKNOWN_KEY" => {}
+        checked => return checked.map(|()| peer),
+    }
+    admit_fetch(call, &peer.host, claim).await?;
+    let link = internal::link(&call.env, &peer.did)?;
+    let Nothing {} = internal::post(&link, "/learn", &Nothing {}, &call.id).await?;
+    let peer = call.directory()?.peer(&claim.did).await?;
+    let peer = peer.filter(|peer| !peer.is_closing());
+    let peer = peer.ok_or_else(|| ApiError::internal("the peer was removed meanwhile"))?;
+    signature::check_peer(claim, &peer)?;
+    Ok(peer)
+}
+
+/// Takes a place among the fetches that an upgrade may cause.
+async fn admit_fetch(call: &Call, host: &Host, claim: &Claim) -> Result<(), ApiError> {
+    let relay = internal::relay(&call.env)?;
+    let contact = FirstContactPaper {
+        host: host.clone(),
+        key: format!("{}#{}", claim.did, claim.kid),
+    };
+    let Nothing {} = internal::post(&relay, "/first-contact", &contact, &call.id).await?;
+    Ok(())
 }
 
 /// Decides about a network that nobody here has decided about yet.
@@ -107,18 +136,14 @@ pub(super) async fn prove(
     host: Host,
 ) -> Result<(Target, FetchedDocument), ApiError> {
     let target = requests::target(ready, &host)?;
-    let relay = internal::relay(&call.env)?;
-    let contact = FirstContactPaper {
-        host,
-        key: format!("{}#{}", claim.did, claim.kid),
-    };
-    let Nothing {} = internal::post(&relay, "/first-contact", &contact, &call.id).await?;
-    let document = guard::fetch_document(&target).await?;
+    admit_fetch(call, &host, claim).await?;
+    let fetched = guard::fetch_document(&target, None).await?;
+    let document = &fetched.verified;
     if document.did != claim.did {
         return Err(peers::did_mismatch());
     }
     signature::check(claim, document.keys.get(&claim.kid))?;
-    Ok((target, document))
+    Ok((target, fetched))
 }
 
 fn claimed_host(request: &Request) -> Result<Host, ApiError> {

@@ -9,6 +9,7 @@ mod dashboard;
 mod discovery;
 mod federation;
 mod health;
+mod keys;
 mod mail;
 mod network;
 mod peer_detail;
@@ -85,20 +86,27 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::Dashboard => dashboard::file(&call).await,
         Route::Health => health::show(&call).await,
         Route::NetworkDocument => discovery::network_document(&call).await,
+        Route::NetworkLog => discovery::network_log(&call).await,
         Route::NetworkDid => discovery::network_did(&call).await,
         Route::AgentCard => discovery::agent_card(&call).await,
         Route::AgentPrekey => discovery::agent_prekey(&call).await,
+        Route::AgentLog => discovery::agent_log(&call).await,
         Route::AgentDid => discovery::agent_did(&call).await,
         Route::PublicPeers => peers::public(&call).await,
         Route::Firehose => network::firehose(&call).await,
         Route::Federation => federation::upgrade(&call).await,
-        Route::Init => network::init(&call).await,
+        Route::Init => network::init(call).await,
         Route::AdminTicket => network::ticket(&call).await,
+        Route::ShowKeys => keys::show(&call).await,
+        Route::RotateKeys => keys::rotate(&call).await,
+        Route::RecoverKeys => keys::recover(call).await,
+        Route::ResealKeys => keys::reseal(&call).await,
         Route::CreateAgent => agents::create(call).await,
         Route::ListAgents => agents::list(&call).await,
         Route::ShowAgent => agents::show(&call).await,
         Route::DeleteAgent => agents::delete(&call).await,
         Route::RotateToken => agents::rotate_token(&call).await,
+        Route::RotateAgentKeys => agents::rotate_keys(&call).await,
         Route::SendMessage
         | Route::ListMessages
         | Route::ShowMessage
@@ -122,5 +130,6 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::AddBan => bans::add(call).await,
         Route::ListBans => bans::list(&call).await,
         Route::LiftBan => bans::lift(&call).await,
+        Route::UnfreezePeer => peers::unfreeze(call).await,
     }
 }

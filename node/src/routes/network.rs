@@ -1,25 +1,31 @@
 //! The network as a whole: initialising it, the firehose and its tickets.
 
-use entente_lexicon::api::{NetworkIdentity, Ticket};
+use entente_lexicon::api::Ticket;
+use entente_lexicon::keys::Init;
 use worker::Response;
 
 use crate::auth::gate::{TICKET_PROTOCOL, is_admin};
-use crate::config::{Problem, master_key};
+use crate::config::{Problem, key_ring};
 use crate::error::{ApiError, REQUEST_ID};
 use crate::internal::{self, now};
 use crate::lifecycle;
 use crate::routes::call::Call;
-use crate::routes::reply;
+use crate::routes::{body, keys, reply};
 use crate::shapes::{InitRelay, Nothing, RelayIdentity, VIEWER};
 
 /// `POST /admin/init`: makes the network's keys the first time, and says who it is every time.
-pub(super) async fn init(call: &Call) -> Result<Response, ApiError> {
+pub(super) async fn init(mut call: Call) -> Result<Response, ApiError> {
     let config = call.config()?;
-    let key = master_key(&call.env)?;
+    let ring = key_ring(&call.env)?;
+    let bytes = body::read(&mut call.request).await?;
+    let wish: Init = match bytes.as_slice() {
+        [] => Init::default(),
+        bytes => body::parse(bytes)?,
+    };
     let directory = call.directory()?;
     let row = directory.network().await?;
     if let Some(row) = &row {
-        if row.master_key_id != data_encoding::HEXLOWER.encode(&key.key_id()) {
+        if !row.is_sealed_by(&ring) {
             return Err(Problem::MasterKeyWrong.into());
         }
         if row.host != config.host {
@@ -27,24 +33,20 @@ pub(super) async fn init(call: &Call) -> Result<Response, ApiError> {
         }
     }
     let fresh = row.is_none();
-    let identity = renew(call, row.map(|row| row.did)).await?;
+    let did = row.map(|row| row.did);
+    let identity = renew(&call, did, wish.recovery_public_key).await?;
     if fresh {
         call.audit("network.init", identity.did.as_str()).await?;
     }
     lifecycle::wake_links(&call.env, &directory, &call.id).await?;
-    let answer = NetworkIdentity {
-        did: identity.did.to_string(),
-        host: identity.host.to_string(),
-        name: identity.name,
-        fingerprint: entente_trust::crypto::multikey::fingerprint(&identity.public_keys.signing),
-    };
-    reply::json(if fresh { 201 } else { 200 }, &answer)
+    reply::json(if fresh { 201 } else { 200 }, &keys::view(identity))
 }
 
 /// Has the relay bring its documents up to date, and lists them.
 pub(super) async fn renew(
     call: &Call,
     expected: Option<entente_lexicon::Did>,
+    recovery: Option<String>,
 ) -> Result<RelayIdentity, ApiError> {
     let config = call.config()?;
     let init = InitRelay {
@@ -52,6 +54,7 @@ pub(super) async fn renew(
         host: config.host,
         name: config.name,
         expected,
+        recovery,
     };
     let relay = internal::relay(&call.env)?;
     let identity: RelayIdentity = internal::post(&relay, "/init", &init, &call.id).await?;

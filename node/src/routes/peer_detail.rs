@@ -90,8 +90,11 @@ async fn walk(
         }
     };
     stages.push(held("url", format!("{} may be asked", target.origin)));
-    let document = match guard::fetch_document(&target).await {
-        Ok(document) => document,
+    let document = match guard::fetch_document(&target, None)
+        .await
+        .map_err(ApiError::from)
+    {
+        Ok(fetched) => fetched.verified,
         Err(error) => {
             let next = "Ask the peer's admin to look at its /.well-known/agent-network.json";
             stages.push(failed("document", &error, next));

@@ -5,21 +5,23 @@ use std::collections::BTreeSet;
 use entente_lexicon::api::{
     AddPeer, BanView, ChangePeer, LinkState, NewEvent, PeerList, PeerTrust, PeerView, PublicPeers,
 };
+use entente_lexicon::keys::Unfreeze;
 use entente_lexicon::{Did, Timestamp};
+use entente_trust::identity::Log;
 use entente_trust::policy::allows_link;
 use entente_well_known::guard::{Target, check_peer_url};
 use futures::stream::{self, StreamExt};
 use worker::Response;
 
 use crate::error::ApiError;
-use crate::guard;
+use crate::guard::{self, Distrust, FetchedDocument};
 use crate::internal::{self, now};
 use crate::lifecycle;
 use crate::routes::agents::arm_sweep;
 use crate::routes::call::{Call, Ready};
 use crate::routes::federation::network_private;
 use crate::routes::{bans, body, policy, reply};
-use crate::shapes::{PEERS_PATH, PeerPolicy};
+use crate::shapes::{Nothing, PEERS_PATH, PeerPolicy};
 use crate::store::bans::BanRow;
 use crate::store::peers::{NewPeer, PeerRow};
 
@@ -76,8 +78,10 @@ pub(super) async fn add(mut call: Call) -> Result<Response, ApiError> {
 
 /// Fetches a peer's document, lists the peer and tells its link.
 pub(super) async fn admit(call: &Call, ready: &Ready, wish: &Wish) -> Result<PeerRow, ApiError> {
-    let document = guard::fetch_document(&wish.target).await?;
     let directory = call.directory()?;
+    let there = directory.peer_by_host(&wish.target.host).await?;
+    let fetched = fetch(call, wish, there.as_ref()).await?;
+    let document = &fetched.verified;
     if document.did == ready.row.did {
         return Err(ApiError::new(
             422,
@@ -119,7 +123,6 @@ pub(super) async fn admit(call: &Call, ready: &Ready, wish: &Wish) -> Result<Pee
             "This network has all the peers it can take: an admin must remove one first.",
         ));
     }
-    let there = directory.peer_by_host(&wish.target.host).await?;
     if there.is_some_and(|other| other.did != document.did) {
         return Err(ApiError::new(
             409,
@@ -132,11 +135,13 @@ pub(super) async fn admit(call: &Call, ready: &Ready, wish: &Wish) -> Result<Pee
         did: &document.did,
         host: &wish.target.host,
         policy: &wish.policy,
-        document: &document.text,
-        document_hash: &document.hash,
+        document: &fetched.text,
+        document_hash: &fetched.hash,
+        log: &fetched.log,
         fingerprint: &document.fingerprint,
     };
     directory.put_peer(&new, now()).await?;
+    directory.put_pin(&fetched, now()).await?;
     directory.forget_request(&document.did).await?;
     let kind = if known.is_none() {
         "peer.added"
@@ -144,6 +149,29 @@ pub(super) async fn admit(call: &Call, ready: &Ready, wish: &Wish) -> Result<Pee
         "peer.changed"
     };
     sync(call, &document.did, kind).await
+}
+
+/// Fetches the document of a network, and holds it against what is pinned if it is a peer: a log
+/// that does not continue the pinned one freezes the link, whoever asked.
+async fn fetch(
+    call: &Call,
+    wish: &Wish,
+    there: Option<&PeerRow>,
+) -> Result<FetchedDocument, ApiError> {
+    let there = there.filter(|row| !row.is_closing());
+    let pinned = there.map(|row| Log::parse(&row.log));
+    let pinned = pinned.transpose().map_err(ApiError::internal)?;
+    match (
+        guard::fetch_document(&wish.target, pinned.as_ref()).await,
+        there,
+    ) {
+        (Err(Distrust::Broken(broken)), Some(row)) => {
+            let link = internal::link(&call.env, &row.did)?;
+            let Nothing {} = internal::post(&link, "/freeze", &broken, &call.id).await?;
+            Err(broken.into())
+        }
+        (outcome, _) => Ok(outcome?),
+    }
 }
 
 /// Tells a peer's link what the directory now says, and the viewers that it changed.
@@ -185,6 +213,17 @@ pub(super) async fn change(mut call: Call) -> Result<Response, ApiError> {
     }
     let peer = sync(&call, &peer.did, "peer.changed").await?;
     reply::json(200, &view(&call, &peer).await?)
+}
+
+/// `POST /admin/federation/peers/:did/unfreeze`: the admin has compared fingerprints.
+pub(super) async fn unfreeze(mut call: Call) -> Result<Response, ApiError> {
+    call.ready().await?;
+    let wish: Unfreeze = body::json(&mut call.request).await?;
+    let peer = peer(&call).await?;
+    call.audit("peer.unfreeze", peer.did.as_str()).await?;
+    let link = internal::link(&call.env, &peer.did)?;
+    let view: PeerView = internal::post(&link, "/unfreeze", &wish, &call.id).await?;
+    reply::json(200, &view)
 }
 
 /// `DELETE /admin/federation/peers/:did`: mail that waits for it is refused to its senders.
@@ -277,12 +316,12 @@ async fn shown(call: &Call, row: &PeerRow, ban: Option<BanRow>) -> PeerView {
             ban,
             ..PeerTrust::default()
         },
+        frozen: None,
     };
     match asked {
         Ok(status) => PeerView {
             did: listed.did,
             host: listed.host,
-            fingerprint: listed.fingerprint,
             trust_level: listed.trust_level,
             allow_agents: listed.allow_agents,
             trust: PeerTrust {

@@ -38,8 +38,8 @@ pub(super) async fn queue(
     let request = NewRequest {
         did: &claim.did,
         host: &target.host,
-        name: &document.name,
-        fingerprint: &document.fingerprint,
+        name: &document.verified.name,
+        fingerprint: &document.verified.fingerprint,
     };
     directory.put_request(&request, now()).await?;
     Ok(peering_queued())

@@ -9,6 +9,7 @@ use serde_json::Value;
 use wasm_bindgen::JsValue;
 
 use crate::error::ApiError;
+use crate::shapes::{CardPaper, Resolved};
 use crate::store::d1::{Directory, instant, optional};
 
 /// Where an agent stands between birth and death.
@@ -194,6 +195,72 @@ impl Directory {
         Ok(changes == 1)
     }
 
+    /// Finds an agent by its object.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn agent_by_object(&self, object_id: &str) -> Result<Option<AgentRow>, ApiError> {
+        let sql = format!("SELECT {COLUMNS} FROM agents WHERE object_id = ?1");
+        self.first(&sql, &[object_id.into()]).await
+    }
+
+    /// Notes that an agent's keys are about to change, so that its card is listed anew even after
+    /// an interruption.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn begin_rotation(&self, object_id: &str) -> Result<(), ApiError> {
+        let sql = "UPDATE agents SET rotating = 1 WHERE object_id = ?1 AND status = 'active'";
+        self.run(sql, &[object_id.into()]).await?;
+        Ok(())
+    }
+
+    /// Lists the agents whose card must be listed anew, at most 100.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn rotating_agents(&self) -> Result<Vec<AgentRow>, ApiError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM agents WHERE rotating = 1 AND status = 'active' LIMIT 100"
+        );
+        self.all(&sql, &[]).await
+    }
+
+    /// Lists an agent's card and log as they are now. Its log only ever grows, so an older card
+    /// does not replace a newer one.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn put_card(
+        &self,
+        object_id: &str,
+        keys: &PublicKeysView,
+        paper: &CardPaper,
+    ) -> Result<(), ApiError> {
+        self.run(
+            "UPDATE agents SET public_keys = ?2, card = ?3, log = ?4
+             WHERE object_id = ?1 AND status = 'active' AND length(log) <= length(?4)",
+            &[
+                object_id.into(),
+                serde_json::to_string(keys)?.into(),
+                serde_json::to_string(&paper.card)?.into(),
+                paper.log.as_str().into(),
+            ],
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Notes that an agent signs with the keys that its card tells of, unless they changed again.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn finish_rotation(&self, object_id: &str, log: &str) -> Result<(), ApiError> {
+        let sql = "UPDATE agents SET rotating = 0 WHERE object_id = ?1 AND log = ?2";
+        self.run(sql, &[object_id.into(), log.into()]).await?;
+        Ok(())
+    }
+
     /// Ends a birth. Returns `false` if the sweep has undone it meanwhile.
     ///
     /// # Errors
@@ -203,19 +270,20 @@ impl Directory {
         object_id: &str,
         did: &Did,
         keys: &PublicKeysView,
-        card: &Value,
+        paper: &CardPaper,
         now: Timestamp,
     ) -> Result<bool, ApiError> {
         let changes = self
             .run(
                 "UPDATE agents SET status = 'active', did = ?2, public_keys = ?3, card = ?4,
-                   changed_at = ?5 WHERE object_id = ?1 AND status = 'creating'",
+                   changed_at = ?5, log = ?6 WHERE object_id = ?1 AND status = 'creating'",
                 &[
                     object_id.into(),
                     did.as_str().into(),
                     serde_json::to_string(keys)?.into(),
-                    serde_json::to_string(card)?.into(),
+                    serde_json::to_string(&paper.card)?.into(),
                     instant(now),
+                    paper.log.as_str().into(),
                 ],
             )
             .await?;
@@ -242,7 +310,7 @@ impl Directory {
     /// If D1 fails.
     pub async fn finish_deletion(&self, object_id: &str, now: Timestamp) -> Result<(), ApiError> {
         self.run(
-            "UPDATE agents SET status = 'deleted', card = NULL, config = '{}', model = NULL,
+            "UPDATE agents SET status = 'deleted', card = NULL, log = '', config = '{}', model = NULL,
                public_keys = NULL, changed_at = ?2
              WHERE object_id = ?1 AND status = 'deleting' AND did IS NOT NULL",
             &[object_id.into(), instant(now)],
@@ -277,17 +345,13 @@ impl Directory {
         Ok(self.run(sql, &[object_id.into(), hash.into()]).await? == 1)
     }
 
-    /// Reads an agent's countersigned card.
+    /// Reads an agent's countersigned card and its identity log.
     ///
     /// # Errors
     /// If D1 fails.
-    pub async fn card(&self, object_id: &str) -> Result<Option<String>, ApiError> {
-        #[derive(Deserialize)]
-        struct CardRow {
-            card: Option<String>,
-        }
-        let sql = "SELECT card FROM agents WHERE object_id = ?1 AND status = 'active'";
-        let row: Option<CardRow> = self.first(sql, &[object_id.into()]).await?;
-        Ok(row.and_then(|row| row.card))
+    pub async fn card(&self, object_id: &str) -> Result<Option<Resolved>, ApiError> {
+        let sql = "SELECT card, log FROM agents
+                   WHERE object_id = ?1 AND status = 'active' AND card IS NOT NULL";
+        self.first(sql, &[object_id.into()]).await
     }
 }

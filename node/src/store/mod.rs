@@ -8,5 +8,6 @@ pub mod directory;
 pub mod network;
 pub mod peers;
 pub mod penalties;
+pub mod pins;
 pub mod requests;
 pub mod sqlite;

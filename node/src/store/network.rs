@@ -1,6 +1,8 @@
 //! The one row that says who this network is.
 
+use data_encoding::HEXLOWER;
 use entente_lexicon::{Did, Host, Timestamp};
+use entente_trust::crypto::rest::KeyRing;
 use serde::Deserialize;
 use wasm_bindgen::JsValue;
 
@@ -30,6 +32,17 @@ pub struct DocumentRow {
     pub did_document: String,
     /// What they were built for.
     pub built_for: String,
+    /// The identity log, one entry a line.
+    pub log: String,
+}
+
+impl NetworkRow {
+    /// Tells whether a key of the ring sealed the network's keys.
+    #[must_use]
+    pub fn is_sealed_by(&self, ring: &KeyRing) -> bool {
+        let id = HEXLOWER.decode(self.master_key_id.as_bytes());
+        id.is_ok_and(|id| ring.knows(&id))
+    }
 }
 
 impl Directory {
@@ -48,13 +61,14 @@ impl Directory {
     /// If D1 fails.
     pub async fn documents(&self) -> Result<Option<DocumentRow>, ApiError> {
         self.first(
-            "SELECT document, document_hash, did_document, built_for FROM network_identity",
+            "SELECT document, document_hash, did_document, built_for, log FROM network_identity",
             &[],
         )
         .await
     }
 
-    /// Lists this network, or renews what it serves. Never changes the DID of a listed network.
+    /// Lists this network, or renews what it serves. Never changes the DID of a listed network, nor
+    /// takes an entry of its log back.
     ///
     /// # Errors
     /// If D1 fails.
@@ -66,11 +80,12 @@ impl Directory {
         let text = |text: &str| JsValue::from_str(text);
         self.run(
             "INSERT INTO network_identity (id, did, host, name, master_key_id, document,
-               document_hash, did_document, built_for, created_at, changed_at)
-             VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-             ON CONFLICT (id) DO UPDATE SET name = ?3, document = ?5, document_hash = ?6,
-               did_document = ?7, built_for = ?8, changed_at = ?10
-             WHERE did = ?1 AND built_for <> ?8",
+               document_hash, did_document, built_for, created_at, changed_at, log)
+             VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+             ON CONFLICT (id) DO UPDATE SET name = ?3, master_key_id = ?4, document = ?5,
+               document_hash = ?6, did_document = ?7, built_for = ?8, changed_at = ?10, log = ?11
+             WHERE did = ?1 AND length(log) <= length(?11)
+               AND (document_hash <> ?6 OR master_key_id <> ?4)",
             &[
                 text(identity.did.as_str()),
                 text(identity.host.as_str()),
@@ -82,6 +97,7 @@ impl Directory {
                 text(&identity.built_for),
                 instant(identity.created_at),
                 instant(now),
+                text(&identity.log),
             ],
         )
         .await?;

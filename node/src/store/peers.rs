@@ -46,6 +46,8 @@ pub struct PeerRow {
     pub changed_at: u64,
     /// Rises with every change.
     pub policy_version: u64,
+    /// Its verified identity log, one entry a line.
+    pub log: String,
 }
 
 /// What a verified document says about a peer.
@@ -58,6 +60,8 @@ pub struct NewPeer<'a> {
     pub policy: &'a PeerPolicy,
     /// Its document, byte for byte.
     pub document: &'a str,
+    /// Its identity log, one entry a line.
+    pub log: &'a str,
     /// The document's SHA-256 as text.
     pub document_hash: &'a str,
     /// Its signing key's fingerprint.
@@ -65,8 +69,8 @@ pub struct NewPeer<'a> {
 }
 
 const COLUMNS: &str = "did, host, level, allow_agents, allow_collections, allow_networks, \
-                       allow_inbound, allow_outbound, approval, fetched_at, status, document, fingerprint, added_at, \
-                       changed_at, policy_version";
+                       allow_inbound, allow_outbound, approval, fetched_at, status, document, \
+                       fingerprint, added_at, changed_at, policy_version, log";
 
 impl PeerRow {
     /// Tells whether the peer is being removed.
@@ -109,6 +113,7 @@ impl PeerRow {
             approval: self.approval(),
             document: self.document.clone(),
             fetched_at: Timestamp(self.fetched_at),
+            log: self.log.clone(),
             policy_version: self.policy_version,
         }
     }
@@ -165,13 +170,13 @@ impl Directory {
         self.run(
             "INSERT INTO peers (did, host, document, document_hash, fingerprint, fetched_at,
                added_at, changed_at, level, allow_agents, allow_collections, allow_networks,
-               allow_inbound, allow_outbound)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+               allow_inbound, allow_outbound, log)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
              ON CONFLICT (did) DO UPDATE SET host = ?2, document = ?3, document_hash = ?4,
                approval = CASE WHEN fingerprint = ?5 THEN approval END, fingerprint = ?5,
                fetched_at = ?6, changed_at = ?6, status = 'active', level = ?7,
                allow_agents = ?8, allow_collections = ?9, allow_networks = ?10,
-               allow_inbound = ?11, allow_outbound = ?12, policy_version = policy_version + 1",
+               allow_inbound = ?11, allow_outbound = ?12, log = ?13, policy_version = policy_version + 1",
             &[
                 vec![
                     peer.did.as_str().into(),
@@ -182,6 +187,7 @@ impl Directory {
                     instant(now),
                 ],
                 bound(peer.policy)?,
+                vec![peer.log.into()],
             ]
             .concat(),
         )

@@ -36,6 +36,13 @@ pub struct MasterKey {
     id: [u8; KEY_ID_LENGTH],
 }
 
+/// The master key, and the one before it while blobs are being resealed.
+#[derive(Clone, Debug)]
+pub struct KeyRing {
+    current: MasterKey,
+    previous: Option<MasterKey>,
+}
+
 /// The text is not a master key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -172,6 +179,86 @@ impl MasterKey {
     }
 }
 
+impl KeyRing {
+    /// Makes a ring; a previous key that is the current one is none.
+    #[must_use]
+    pub fn new(current: MasterKey, previous: Option<MasterKey>) -> Self {
+        let previous = previous.filter(|previous| previous.id != current.id);
+        Self { current, previous }
+    }
+
+    /// Returns the key that seals.
+    #[must_use]
+    pub const fn current(&self) -> &MasterKey {
+        &self.current
+    }
+
+    /// Tells whether a key of the ring has this public name.
+    #[must_use]
+    pub fn knows(&self, id: &[u8]) -> bool {
+        let previous = self.previous.as_ref().map(MasterKey::key_id);
+        self.current.id == *id || previous.is_some_and(|previous| previous == *id)
+    }
+
+    /// Tells whether the current key sealed this blob.
+    #[must_use]
+    pub fn is_current(&self, blob: &[u8]) -> bool {
+        blob.get(1..HEADER_LENGTH) == Some(self.current.id.as_slice())
+    }
+
+    /// Seals under the current key; see [`MasterKey::seal`].
+    #[must_use]
+    pub fn seal<R: CryptoRng + ?Sized>(
+        &self,
+        rng: &mut R,
+        did: &str,
+        purpose: &str,
+        secret: &[u8],
+    ) -> Vec<u8> {
+        self.current.seal(rng, did, purpose, secret)
+    }
+
+    /// Opens what either key sealed; see [`MasterKey::open`].
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub fn open(
+        &self,
+        did: &str,
+        purpose: &str,
+        blob: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, RestError> {
+        match (&self.previous, self.current.open(did, purpose, blob)) {
+            (Some(previous), Err(RestError::WrongMasterKey)) => previous.open(did, purpose, blob),
+            (_, outcome) => outcome,
+        }
+    }
+
+    /// Seals a blob of the previous key anew; `None` if the current key sealed it.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub fn reseal<R: CryptoRng + ?Sized>(
+        &self,
+        rng: &mut R,
+        did: &str,
+        purpose: &str,
+        blob: &[u8],
+    ) -> Result<Option<Vec<u8>>, RestError> {
+        if self.is_current(blob) {
+            return Ok(None);
+        }
+        let secret = self.open(did, purpose, blob)?;
+        Ok(Some(self.seal(rng, did, purpose, &secret)))
+    }
+}
+
+impl From<MasterKey> for KeyRing {
+    fn from(current: MasterKey) -> Self {
+        Self::new(current, None)
+    }
+}
+
 impl fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -282,6 +369,23 @@ mod tests {
         for length in 0..blob.len() {
             assert!(master().open(DID, "signing/k1", &blob[..length]).is_err());
         }
+    }
+
+    #[test]
+    fn a_ring_opens_what_the_previous_key_sealed_and_seals_it_anew() {
+        let old = sealed();
+        let ring = KeyRing::new(MasterKey::parse(OTHER).unwrap(), Some(master()));
+        assert!(ring.knows(&master().key_id()) && !ring.is_current(&old));
+        let (mut rng, purpose) = (TestRng::new(2), "signing/k1");
+        let new = ring.reseal(&mut rng, DID, purpose, &old).unwrap().unwrap();
+        assert!(ring.is_current(&new));
+        assert_eq!(ring.reseal(&mut rng, DID, purpose, &new), Ok(None));
+        // Then the previous key can go.
+        let alone = KeyRing::from(MasterKey::parse(OTHER).unwrap());
+        assert_eq!(**alone.open(DID, purpose, &new).unwrap(), *b"secret");
+        let too_early = alone.open(DID, purpose, &old);
+        assert_eq!(too_early.unwrap_err(), RestError::WrongMasterKey);
+        assert!(!alone.knows(&master().key_id()));
     }
 
     proptest! {

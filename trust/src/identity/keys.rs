@@ -12,7 +12,7 @@ use crate::crypto::KeyError;
 use crate::crypto::dh::{DhPublic, DhSecret};
 use crate::crypto::kem::{KemPublic, KemSecret};
 use crate::crypto::multikey::kid;
-use crate::crypto::rest::{MasterKey, RestError};
+use crate::crypto::rest::{KeyRing, RestError};
 use crate::crypto::sign::{SigningKey, VerifyingKey};
 
 /// The keys of a network.
@@ -62,7 +62,7 @@ pub enum KeyPurpose {
 pub struct SealedKey {
     /// The kid of its public half.
     pub kid: String,
-    /// What [`MasterKey::seal`] made of its seed.
+    /// What [`KeyRing::seal`] made of its seed.
     #[serde(with = "serde_bytes")]
     pub blob: Vec<u8>,
 }
@@ -93,7 +93,7 @@ impl KeyPurpose {
 
 impl SealedKey {
     fn seal<R: CryptoRng + ?Sized>(
-        master: &MasterKey,
+        master: &KeyRing,
         rng: &mut R,
         did: &Did,
         purpose: KeyPurpose,
@@ -107,7 +107,7 @@ impl SealedKey {
 
     fn open(
         &self,
-        master: &MasterKey,
+        master: &KeyRing,
         did: &Did,
         purpose: KeyPurpose,
     ) -> Result<Zeroizing<[u8; 32]>, RestError> {
@@ -124,13 +124,42 @@ impl SealedKey {
     ///
     /// # Errors
     /// [`RestError`]; [`RestError::Corrupt`] also if the key inside is not the one its kid names.
-    pub fn open_signing(&self, master: &MasterKey, did: &Did) -> Result<SigningKey, RestError> {
+    pub fn open_signing(&self, master: &KeyRing, did: &Did) -> Result<SigningKey, RestError> {
         self.open_ed25519(master, did, KeyPurpose::Signing)
+    }
+
+    /// Opens a retired X-Wing key, as an agent does with mail that was sealed to it.
+    ///
+    /// # Errors
+    /// As [`SealedKey::open_signing`].
+    pub fn open_hybrid(&self, master: &KeyRing, did: &Did) -> Result<KemSecret, RestError> {
+        let hybrid = KemSecret::from_seed(&*self.open(master, did, KeyPurpose::Hybrid)?);
+        self.check(&hybrid.public().to_multikey())?;
+        Ok(hybrid)
+    }
+
+    /// Seals this key of the given purpose anew, if the previous master key sealed it. Returns
+    /// whether it did.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub fn reseal<R: CryptoRng + ?Sized>(
+        &mut self,
+        master: &KeyRing,
+        rng: &mut R,
+        did: &Did,
+        purpose: KeyPurpose,
+    ) -> Result<bool, RestError> {
+        let text = purpose_text(purpose, &self.kid);
+        let resealed = master.reseal(rng, did.as_str(), &text, &self.blob)?;
+        let changed = resealed.is_some();
+        self.blob = resealed.unwrap_or_else(|| std::mem::take(&mut self.blob));
+        Ok(changed)
     }
 
     fn open_ed25519(
         &self,
-        master: &MasterKey,
+        master: &KeyRing,
         did: &Did,
         purpose: KeyPurpose,
     ) -> Result<SigningKey, RestError> {
@@ -150,6 +179,30 @@ impl SealedKey {
 
 fn purpose_text(purpose: KeyPurpose, kid: &str) -> String {
     format!("{}/{kid}", purpose.as_str())
+}
+
+impl SealedKeys {
+    /// Seals what the previous master key sealed anew. Returns whether anything was.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub fn reseal<R: CryptoRng + ?Sized>(
+        &mut self,
+        master: &KeyRing,
+        rng: &mut R,
+        did: &Did,
+    ) -> Result<bool, RestError> {
+        let mut changed = false;
+        for (key, purpose) in [
+            (&mut self.signing, KeyPurpose::Signing),
+            (&mut self.encryption, KeyPurpose::Encryption),
+            (&mut self.hybrid, KeyPurpose::Hybrid),
+            (&mut self.next_update, KeyPurpose::Update),
+        ] {
+            changed |= key.reseal(master, rng, did, purpose)?;
+        }
+        Ok(changed)
+    }
 }
 
 impl IdentityKeys {
@@ -178,7 +231,7 @@ impl IdentityKeys {
     #[must_use]
     pub fn seal<R: CryptoRng + ?Sized>(
         &self,
-        master: &MasterKey,
+        master: &KeyRing,
         rng: &mut R,
         did: &Did,
     ) -> SealedKeys {
@@ -204,7 +257,7 @@ impl IdentityKeys {
     /// # Errors
     /// [`RestError`]. A wrong master key is told from a damaged blob; in neither case may new keys
     /// be made.
-    pub fn open(master: &MasterKey, did: &Did, sealed: &SealedKeys) -> Result<Self, RestError> {
+    pub fn open(master: &KeyRing, did: &Did, sealed: &SealedKeys) -> Result<Self, RestError> {
         let encryption = sealed
             .encryption
             .open(master, did, KeyPurpose::Encryption)?;
@@ -212,13 +265,10 @@ impl IdentityKeys {
         sealed
             .encryption
             .check(&encryption.public().to_multikey())?;
-        let hybrid = sealed.hybrid.open(master, did, KeyPurpose::Hybrid)?;
-        let hybrid = KemSecret::from_seed(&hybrid);
-        sealed.hybrid.check(&hybrid.public().to_multikey())?;
         Ok(Self {
             signing: sealed.signing.open_signing(master, did)?,
             encryption,
-            hybrid,
+            hybrid: sealed.hybrid.open_hybrid(master, did)?,
             next_update: sealed
                 .next_update
                 .open_ed25519(master, did, KeyPurpose::Update)?,
@@ -259,16 +309,17 @@ impl PublicKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::rest::MasterKey;
     use crate::crypto::test_rng::TestRng;
 
     const MASTER: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
     const OTHER: &str = "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
-    fn sealed() -> (IdentityKeys, Did, MasterKey, SealedKeys) {
+    fn sealed() -> (IdentityKeys, Did, KeyRing, SealedKeys) {
         let mut rng = TestRng::new(1);
         let keys = IdentityKeys::generate(&mut rng);
         let did = Did::from_scid(&[1; 32]);
-        let master = MasterKey::parse(MASTER).unwrap();
+        let master = KeyRing::from(MasterKey::parse(MASTER).unwrap());
         let sealed = keys.seal(&master, &mut rng, &did);
         (keys, did, master, sealed)
     }
@@ -300,9 +351,21 @@ mod tests {
     #[test]
     fn a_wrong_master_key_is_told_from_damage() {
         let (_, did, _, sealed) = sealed();
-        let other = MasterKey::parse(OTHER).unwrap();
+        let other = KeyRing::from(MasterKey::parse(OTHER).unwrap());
         let wrong = IdentityKeys::open(&other, &did, &sealed);
         assert_eq!(wrong.unwrap_err(), RestError::WrongMasterKey);
+    }
+
+    #[test]
+    fn resealed_keys_open_without_the_previous_master_key() {
+        let (keys, did, old, mut sealed) = sealed();
+        let other = MasterKey::parse(OTHER).unwrap();
+        let both = KeyRing::new(other.clone(), Some(old.current().clone()));
+        let mut rng = TestRng::new(2);
+        assert_eq!(sealed.reseal(&both, &mut rng, &did), Ok(true));
+        assert_eq!(sealed.reseal(&both, &mut rng, &did), Ok(false));
+        let opened = IdentityKeys::open(&KeyRing::from(other), &did, &sealed).unwrap();
+        assert_eq!(opened.public_keys(), keys.public_keys());
     }
 
     #[test]

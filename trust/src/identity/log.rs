@@ -114,24 +114,10 @@ impl Log {
     /// # Errors
     /// [`LogError::Malformed`] if an entry has no canonical form.
     pub fn to_text(&self) -> Result<String, LogError> {
-        self.page(0, usize::MAX)
-    }
-
-    /// Writes whole entries from number `from` on, as many as fit into `max_bytes`, at least one if
-    /// there is one.
-    ///
-    /// # Errors
-    /// [`LogError::Malformed`] if an entry has no canonical form.
-    pub fn page(&self, from: u64, max_bytes: usize) -> Result<String, LogError> {
         let mut text = String::new();
-        for entry in self.entries().filter(|entry| entry.seq() >= from) {
+        for entry in self.entries() {
             let line = jcs::canonical(entry).map_err(|_error| LogError::Malformed)?;
-            let line = String::from_utf8(line).map_err(|_error| LogError::Malformed)?;
-            let length = text.len().saturating_add(line.len()).saturating_add(1);
-            if !text.is_empty() && length > max_bytes {
-                break;
-            }
-            text.push_str(&line);
+            text.push_str(std::str::from_utf8(&line).map_err(|_error| LogError::Malformed)?);
             text.push('\n');
         }
         Ok(text)
@@ -213,6 +199,23 @@ impl Log {
     fn head_bytes(&self) -> [u8; 32] {
         self.heads.last().copied().unwrap_or_default()
     }
+}
+
+/// Cuts a page out of a log's text: whole entries from number `from` on, as many as fit into
+/// `max_bytes`, at least one if there is one.
+#[must_use]
+pub fn page(log: &str, from: u64, max_bytes: usize) -> &str {
+    let from = usize::try_from(from).unwrap_or(usize::MAX);
+    let skipped: usize = log.split_inclusive('\n').take(from).map(str::len).sum();
+    let rest = log.get(skipped..).unwrap_or_default();
+    let mut length = 0_usize;
+    for line in rest.split_inclusive('\n') {
+        if length > 0 && length.saturating_add(line.len()) > max_bytes {
+            break;
+        }
+        length = length.saturating_add(line.len());
+    }
+    rest.get(..length).unwrap_or_default()
 }
 
 fn entry(line: &str) -> Result<LogEntry, LogError> {

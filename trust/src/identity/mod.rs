@@ -25,7 +25,7 @@ pub use entry::{KeyCommitment, KeyCommitments, LogEntry, LogError, MAX_ENTRIES, 
 pub use keys::{
     AgentKeys, IdentityKeys, KeyPurpose, NetworkKeys, PublicKeys, SealedKey, SealedKeys,
 };
-pub use log::{Log, Pin, Span};
+pub use log::{Log, Pin, Span, page};
 pub use recovery::{BadRecoveryKey, RecoveryKey};
 
 /// A new identity, to be stored before it is told to anybody.
