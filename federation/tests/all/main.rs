@@ -22,6 +22,7 @@ mod disk;
 mod examples;
 mod golden;
 mod hand;
+mod keys;
 mod pair;
 mod policy;
 mod rng;
