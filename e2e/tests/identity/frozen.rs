@@ -124,7 +124,7 @@ fn a_forked_log_freezes_the_link_and_an_admin_may_take_the_new_branch() {
     let frozen = &view["frozen"];
     assert_eq!(frozen["reason"], "DOCUMENT_LOG_FORKED");
     peer.forget_sockets();
-    unfreeze(alpha, &peer, &frozen["servedFingerprint"]).expect(200);
+    let _ = unfreeze(alpha, &peer, &frozen["servedFingerprint"]).expect(200);
     let (mut wire, mut session) = answer(&peer, alpha, &fork);
     assert_eq!(receive(&mut wire, &mut session, 1).len(), 1);
     let view = alpha.wait_for_peer(peer.identity.did.as_str(), "up");

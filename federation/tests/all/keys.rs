@@ -10,6 +10,7 @@ fn rotate(pair: &mut Pair, node: usize, number: u8) {
     let did = pair.nodes[node].identity.did.clone();
     let mut new = crate::pair::Identity::new(number);
     new.did = did;
+    new.host = pair.nodes[node].identity.host.clone();
     let own = new.own();
     pair.nodes[node].config.own = own.clone();
     let key = new.key.clone();
@@ -60,8 +61,14 @@ fn a_frozen_link_keeps_what_waits_and_goes_on_when_it_thaws() {
     let view = pair.view(ALPHA);
     assert_eq!((view.state, view.queued), (LinkState::Frozen, 5));
     assert_eq!(view.last_error, Some(CloseCode::KeyChanged.code()));
-    assert_eq!(pair.view(BETA).last_error, Some(CloseCode::KeyChanged.code()));
-    assert!(pair.nodes[ALPHA].store.agents.is_empty(), "nothing is delivered");
+    assert_eq!(
+        pair.view(BETA).last_error,
+        Some(CloseCode::KeyChanged.code())
+    );
+    assert!(
+        pair.nodes[ALPHA].store.agents.is_empty(),
+        "nothing is delivered"
+    );
     // It stays so over a restart.
     pair.crash(ALPHA);
     pair.start(ALPHA);

@@ -4,6 +4,7 @@ use entente_lexicon::api::{
     Accepted, AddPeer, ChangePeer, Health, Inbox, MessageList, MessageStatus, PeerList, PeerView,
     SendMessage, Ticket,
 };
+use entente_lexicon::keys::{IdentityView, Unfreeze};
 use entente_lexicon::link_view::PeerDetail;
 use gloo_net::http::{Method, RequestBuilder, Response};
 use serde::Serialize;
@@ -123,6 +124,22 @@ pub(crate) async fn remove_peer(key: &str, did: &str) -> Result<(), Failure> {
     request(Method::DELETE, &path, key, None::<&()>)
         .await
         .map(drop)
+}
+
+/// Goes on with a frozen link.
+pub(crate) async fn unfreeze(key: &str, did: &str, body: &Unfreeze) -> Result<PeerView, Failure> {
+    let path = format!("{PEERS}/{}/unfreeze", escape(did));
+    call(Method::POST, &path, key, Some(body)).await
+}
+
+/// Asks who this network is.
+pub(crate) async fn keys(key: &str) -> Result<IdentityView, Failure> {
+    call(Method::GET, "/admin/keys", key, None::<&()>).await
+}
+
+/// Gives this network new keys.
+pub(crate) async fn rotate_keys(key: &str) -> Result<IdentityView, Failure> {
+    call(Method::POST, "/admin/keys/rotate", key, None::<&()>).await
 }
 
 fn agent_path(agent: &str) -> String {

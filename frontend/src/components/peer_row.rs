@@ -6,6 +6,7 @@ use leptos::task::spawn_local;
 
 use crate::api::{Failure, http};
 use crate::components::approval::Approval;
+use crate::components::frozen::Frozen;
 use crate::components::link_detail::LinkDetails;
 use crate::components::peer_form::{Policy, PolicyFields};
 use crate::components::peers::PeerBook;
@@ -86,6 +87,7 @@ pub(crate) fn PeerRow(did: String) -> impl IntoView {
             </div>
             <Facts peer/>
             <Approval peer/>
+            <Frozen peer/>
             {move || match drawer.get() {
                 Drawer::Closed => ().into_any(),
                 Drawer::Detail => view! { <LinkDetails did=detailed.clone()/> }.into_any(),

@@ -4,8 +4,8 @@ use leptos::prelude::*;
 
 use crate::browser::focus;
 use crate::components::{
-    AgentList, BansPanel, Compose, ConversationPanel, Feed, Header, HealthPanel, ObserverNotice,
-    PeersPanel, RequestsPanel, Topology,
+    AgentList, BansPanel, Compose, ConversationPanel, Feed, Header, HealthPanel, IdentityPanel,
+    ObserverNotice, PeersPanel, RequestsPanel, Topology,
 };
 use crate::mail::Mail;
 use crate::store::use_store;
@@ -83,5 +83,6 @@ fn AdminMail() -> impl IntoView {
     view! {
         <Compose/>
         <ConversationPanel/>
+        <IdentityPanel/>
     }
 }

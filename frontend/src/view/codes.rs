@@ -22,6 +22,12 @@ pub fn explain(code: &str) -> Option<&'static str> {
         "SENDER_UNREACHABLE" => {
             "The recipient's network could not fetch this agent's card. It is tried again."
         }
+        "KEY_CHANGED" => {
+            "Its keys changed in a way that its identity log does not prove: an admin must compare fingerprints."
+        }
+        "AGENT_KEY_CHANGED" => {
+            "The recipient's keys changed in a way that its identity log does not prove. Ask its network's admin."
+        }
         "LINK_CLOSED" | "PEER_REMOVED" => {
             "The peer was removed, and what waited for it is refused."
         }

@@ -29,7 +29,21 @@ const FEDERATION_PATH: &str = "/relay/federation";
 impl Driver {
     /// Dials the peer and tells the machine how that went.
     pub(super) async fn dial(self: Rc<Self>) {
-        match self.open().await {
+        let own = self.own.borrow().clone();
+        let opened = self.open().await;
+        // What was signed with a key that is replaced meanwhile must not be followed by a HELLO
+        // under the new one.
+        let same = match (own, self.own.borrow().as_ref()) {
+            (Some(before), Some(after)) => Rc::ptr_eq(&before, after),
+            (_, _) => false,
+        };
+        match opened {
+            Ok(socket) if !same => {
+                let _ = socket.accept();
+                let _ = socket.close(Some(1000), Some("keys rotated"));
+                let code = Code::from_static("KEY_ROTATED");
+                self.feed_quietly(Input::DialFailed { code });
+            }
             Ok(socket) => match self.adopt(socket) {
                 Ok(socket) => self.feed_quietly(Input::Dialled { socket }),
                 Err(_) => {

@@ -21,7 +21,7 @@ use crate::internal::{new_request_id, now, request_id};
 use crate::lifecycle::{self, INTERRUPTED_MS};
 use crate::relay::core::Core;
 use crate::shapes::{
-    CardPaper, Events, FirstContact, InitRelay, Nothing, PublishCard, RECENT_PATH,
+    CardPaper, Events, FirstContact, InitRelay, Nothing, PublishCard, RECENT_PATH, RelayIdentity,
 };
 
 /// What a viewer may send to see whether the socket is alive; answered without waking the object.
@@ -104,19 +104,10 @@ impl Core {
                 let paper: CardPaper = read(&mut request).await?;
                 Ok(Response::from_json(&self.countersign(&paper)?)?)
             }
-            (Method::Post, "/rotate") => {
-                // Armed first: whatever is interrupted after the one write, the alarm finishes.
-                self.arm_sweep().await?;
-                let identity = self.rotate()?;
-                self.tell_new_keys().await;
-                Ok(Response::from_json(&identity)?)
-            }
+            (Method::Post, "/rotate") => self.turn_keys(|core| core.rotate()).await,
             (Method::Post, "/recover") => {
                 let wish: Recover = read(&mut request).await?;
-                self.arm_sweep().await?;
-                let identity = self.recover(&wish)?;
-                self.tell_new_keys().await;
-                Ok(Response::from_json(&identity)?)
+                self.turn_keys(|core| core.recover(&wish)).await
             }
             (Method::Post, "/publish-card") => {
                 let PublishCard { object_id } = read(&mut request).await?;
@@ -185,12 +176,18 @@ impl Core {
         Ok(())
     }
 
-    /// Tells everybody of new keys; what fails the alarm tries again.
-    async fn tell_new_keys(&self) {
-        match self.publish_if_due().await {
-            Ok(_again) => {}
-            Err(error) => console_error!("new keys could not be told yet: {error}"),
+    /// Replaces the network's keys and tells everybody of the new ones.
+    async fn turn_keys(
+        self: &Rc<Self>,
+        turn: impl FnOnce(&Self) -> Result<RelayIdentity, ApiError>,
+    ) -> Result<Response, ApiError> {
+        // Armed first: whatever is interrupted after the one write, the alarm finishes.
+        self.arm_sweep().await?;
+        let identity = turn(self)?;
+        if let Err(error) = self.publish_if_due().await {
+            console_error!("new keys could not be told yet, trying again: {error}");
         }
+        Ok(Response::from_json(&identity)?)
     }
 
     /// Settles what was interrupted; armed again first, so that a crash here changes nothing.

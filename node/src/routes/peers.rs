@@ -9,6 +9,7 @@ use entente_lexicon::keys::Unfreeze;
 use entente_lexicon::{Did, Timestamp};
 use entente_trust::identity::Log;
 use entente_trust::policy::allows_link;
+use entente_well_known::VerifiedDocument;
 use entente_well_known::guard::{Target, check_peer_url};
 use futures::stream::{self, StreamExt};
 use worker::Response;
@@ -89,17 +90,7 @@ pub(super) async fn admit(call: &Call, ready: &Ready, wish: &Wish) -> Result<Pee
             "That host serves this network's own document: a network does not peer with itself.",
         ));
     }
-    if wish
-        .expected
-        .as_ref()
-        .is_some_and(|did| *did != document.did)
-    {
-        return Err(did_mismatch());
-    }
-    let shown = wish.fingerprint.as_ref();
-    if shown.is_some_and(|shown| !same_fingerprint(shown, &document.fingerprint)) {
-        return Err(fingerprint_mismatch());
-    }
+    check_wish(wish, document)?;
     let ban = directory.ban(&document.did, Some(&wish.target.host), now());
     if ban.await?.is_some() {
         return Err(match wish.asked {
@@ -149,6 +140,19 @@ pub(super) async fn admit(call: &Call, ready: &Ready, wish: &Wish) -> Result<Pee
         "peer.changed"
     };
     sync(call, &document.did, kind).await
+}
+
+/// Checks that the network at a host is the one that was meant.
+fn check_wish(wish: &Wish, document: &VerifiedDocument) -> Result<(), ApiError> {
+    let expected = wish.expected.as_ref();
+    if expected.is_some_and(|did| *did != document.did) {
+        return Err(did_mismatch());
+    }
+    let shown = wish.fingerprint.as_ref();
+    if shown.is_some_and(|shown| !same_fingerprint(shown, &document.fingerprint)) {
+        return Err(fingerprint_mismatch());
+    }
+    Ok(())
 }
 
 /// Fetches the document of a network, and holds it against what is pinned if it is a peer: a log
