@@ -147,6 +147,7 @@ const STATES: [(LinkState, &str); 6] = [
     (LinkState::Unreachable, "unreachable"),
     (LinkState::Waiting, "waiting"),
     (LinkState::Refused, "refused"),
+    (LinkState::Frozen, "frozen"),
 ];
 
 fn state_text(state: LinkState) -> &'static str {

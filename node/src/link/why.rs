@@ -209,6 +209,9 @@ pub(super) fn why(facts: &Facts<'_>, now: Timestamp) -> String {
         LinkState::Refused => {
             format!("{host} has refused the link for {for_so_long}: {reason}; {waiting}{retry}.")
         }
+        LinkState::Frozen => format!(
+            "The link is frozen: the keys of {host} changed in a way that its identity log does not prove. An admin must compare fingerprints, then unfreeze it or remove the peer; {waiting}."
+        ),
         LinkState::Unreachable => {
             format!("{host} has not answered for {for_so_long}: {reason}; {waiting}{retry}.")
         }
