@@ -140,7 +140,7 @@ fn message(row: &Row) -> Result<LinkMessage, StoreError> {
     })
 }
 
-const STATES: [(LinkState, &str); 6] = [
+const STATES: [(LinkState, &str); 7] = [
     (LinkState::Connecting, "connecting"),
     (LinkState::Up, "up"),
     (LinkState::Idle, "idle"),
