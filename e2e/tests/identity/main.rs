@@ -9,6 +9,7 @@
 
 mod frozen;
 mod rotation;
+mod secrets;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 

@@ -195,6 +195,10 @@ fn introduce(
     let secrets = folder.secrets(network.name)?;
     let admin = Client::new(&network.url(), &secrets.admin_key);
     let identity: Identity = admin.post("/admin/init", &serde_json::json!({}))?;
+    if let Some(key) = &identity.recovery_key {
+        let path = folder.keep_recovery_key(network.name, key)?;
+        println!("recovery key of {}: {}", network.name, path.display());
+    }
     let agents = if args.bare {
         Vec::new()
     } else {
@@ -212,8 +216,11 @@ fn introduce(
 }
 
 #[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Identity {
     did: String,
+    /// Answered once, by the first `POST /admin/init`.
+    recovery_key: Option<String>,
 }
 
 /// Peers the networks as a chain and waits for the links.

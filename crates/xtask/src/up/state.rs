@@ -188,6 +188,15 @@ impl StateFolder {
         }
     }
 
+    /// Keeps the key that replaces a network's keys when they are lost, for the owner's eyes only.
+    /// On a real network it belongs somewhere else than beside the deployment.
+    pub(crate) fn keep_recovery_key(&self, network: &str, key: &str) -> Result<PathBuf> {
+        let path = self.0.join(format!("recovery-{network}.key"));
+        write_private(&path, &format!("{key}\n"))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+
     /// Writes JSON for the owner's eyes only, whole or not at all.
     pub(crate) fn write<T: Serialize + ?Sized>(&self, file: &str, value: &T) -> Result<()> {
         let path = self.0.join(file);
