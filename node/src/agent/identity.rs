@@ -98,13 +98,15 @@ impl Core {
         let (mut rng, now) = (internal::rng(), internal::now());
         let old = IdentityKeys::open(&master, &stored.did, &stored.keys).map_err(unsealed)?;
         let Rotation { log, keys } = rotate(&mut rng, &stored.log()?, &old.next_update, now)
-            .map_err(|error| match error {
-                LogError::TooLong => ApiError::new(
+            .map_err(|error| {
+                if error != LogError::TooLong {
+                    return ApiError::internal(error);
+                }
+                ApiError::new(
                     409,
                     "LOG_FULL",
                     "The identity log has all the entries it may have: keys cannot be rotated again.",
-                ),
-                other => ApiError::internal(other),
+                )
             })?;
         let sealed = keys.seal(&master, &mut rng, &stored.did);
         let before = std::mem::replace(&mut stored.keys, sealed);

@@ -113,10 +113,11 @@ impl Driver {
             return Ok(Proof::Wrong);
         }
         // Its agent may have rotated its keys since its card was fetched.
-        match self.proof_by_card(item, false).await? {
-            Proof::Wrong => self.proof_by_card(item, true).await,
-            proof => Ok(proof),
+        let proof = self.proof_by_card(item, false).await?;
+        if proof == Proof::Wrong {
+            return self.proof_by_card(item, true).await;
         }
+        Ok(proof)
     }
 
     async fn proof_by_card(self: &Rc<Self>, item: &Item, fresh: bool) -> Result<Proof, ApiError> {

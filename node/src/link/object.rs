@@ -214,11 +214,10 @@ impl Driver {
         }
         let known = self.store.meta(PEER)?;
         let known: Option<InitLink> = known.map(|text| serde_json::from_str(&text)).transpose()?;
-        if let Some(known) = &known {
-            if known.policy_version > record.policy_version {
-                // A later change overtook this one.
-                return self.wake().await;
-            }
+        let later = |known: &InitLink| known.policy_version > record.policy_version;
+        if known.as_ref().is_some_and(later) {
+            // A later change overtook this one.
+            return self.wake().await;
         }
         let record = newer(known, record)?;
         let text = serde_json::to_string(&record)?;
