@@ -34,6 +34,8 @@ pub enum Kind {
     Bye = 5,
     /// Acknowledgements were stored.
     Confirm = 6,
+    /// Limits, usage and view.
+    Status = 7,
 }
 
 /// A session frame.
@@ -141,6 +143,7 @@ impl Session {
             Kind::Pong,
             Kind::Bye,
             Kind::Confirm,
+            Kind::Status,
         ];
         let kind = kinds
             .into_iter()
