@@ -25,7 +25,7 @@
 //! | compose | `compose`, `compose-from`, `compose-to`, `compose-suggestion`, `compose-text`, `compose-send`, `compose-error` |
 //! | journey | `journey` (`data-message`, `data-status`), `journey-accepted`, `journey-waiting`, `journey-delivered`, `journey-refused` |
 //! | conversation | `conversation`, `inbox-message` and `sent-message` (`data-message`, `data-status`), `message-text`, `reply`, `show-journey`, `conversation-empty`, `conversation-error` |
-//! | peers | `peers`, `peer-row` (`data-host`, `data-state`, `data-level`), `peer-fingerprint`, `peer-edit`, `peer-save`, `peer-cancel`, `peer-remove`, `peer-remove-confirm`, `peer-remove-cancel`, `peer-url`, `peer-level`, `peer-allow`, `peer-add`, `peer-error`, `peers-empty`, `peers-trouble` |
+//! | peers | `peers`, `peer-row` (`data-host`, `data-state`, `data-level`), `peer-fingerprint`, `peer-ban`, `peer-edit`, `peer-save`, `peer-cancel`, `peer-remove`, `peer-remove-confirm`, `peer-remove-cancel`, `peer-url`, `peer-level`, `peer-allow`, `peer-add`, `peer-error`, `peers-empty`, `peers-trouble` |
 //! | requests | `requests`, `request-row` (`data-host`, `data-did`), `request-fingerprint`, `request-accept`, `request-accept-confirm`, `request-reject`, `request-reject-confirm`, `request-error`, `requests-empty`, `requests-trouble` |
 //! | approval, in a peer's row | `approval`, `approval-fingerprint`, `approval-ours` and `approval-theirs` (`data-holds`), `approval-lacks`, `approval-compared`, `approval-approve`, `approval-withdraw`, `approval-error` |
 //! | outlook, in the link's details | `outlook` (`data-level`), `outlook-unknown`, `outlook-room` |

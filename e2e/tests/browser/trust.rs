@@ -161,6 +161,13 @@ async fn both_admins_approve_by_fingerprint_and_the_link_is_up_at_verified() {
             .page
             .locator(format!("{card} [data-testid=approval-approve]"));
         assert!(approve.is_disabled().await.unwrap(), "not compared yet");
+        // The graph says so too, and does not call it unreachable.
+        screen
+            .sees(&format!(
+                "[data-testid=peer-node][data-host='{}'][data-state^=waiting]",
+                peer.host
+            ))
+            .await;
         let compared = screen
             .page
             .locator(format!("{card} [data-testid=approval-compared]"));
@@ -276,6 +283,7 @@ async fn a_banned_network_is_refused_until_the_ban_is_lifted() {
     let ban = format!("[data-testid=ban-row][data-subject='{did}']");
     screen.sees(&ban).await;
     screen.sees(&format!("{card}[data-state=refused]")).await;
+    screen.sees(&format!("{card} [data-testid=peer-ban]")).await;
     look(&screen, "bans").await;
     let public = aside(|| alpha.public.get("/relay/peers").text()).await;
     assert!(!public.contains("secret word"));

@@ -161,6 +161,7 @@ fn Facts(peer: Memo<Option<PeerView>>) -> impl IntoView {
                 .filter(|_| !matches!(peer.state, LinkState::Up | LinkState::Waiting))
         })
     };
+    let ban = move || peer.with(|peer| Some(peer.as_ref()?.trust.ban.as_ref()?.reason.clone()));
     view! {
         <dl class="facts">
             <div><dt>"Fingerprint"</dt>
@@ -171,9 +172,14 @@ fn Facts(peer: Memo<Option<PeerView>>) -> impl IntoView {
             {move || trip().map(|text| view! { <div><dt>"Round trip"</dt><dd>{text}</dd></div> })}
             {move || retry().map(|text| view! { <div><dt>"Next try"</dt><dd>{text}</dd></div> })}
         </dl>
-        {move || error().map(|code| view! {
-            <p class="problem"><code>{code.clone()}</code>" " {explain(&code)}</p>
-        })}
+        {move || match ban() {
+            Some(reason) => view! {
+                <p class="problem" data-testid="peer-ban"><code>"BANNED"</code>" You banned it: "{reason}</p>
+            }.into_any(),
+            None => error().map(|code| view! {
+                <p class="problem"><code>{code.clone()}</code>" " {explain(&code)}</p>
+            }).into_any(),
+        }}
     }
 }
 

@@ -83,7 +83,7 @@ impl Presence {
                     self.links.remove(peer);
                 }
             }
-            kind => changed.link = self.link(kind, event.peer.as_deref()),
+            _ => changed.link = self.link(event),
         }
         changed
     }
@@ -100,17 +100,18 @@ impl Presence {
         Some((did, *activity))
     }
 
-    fn link(&mut self, kind: &str, peer: Option<&str>) -> Option<(Host, LinkState)> {
-        let state = match kind {
+    fn link(&mut self, event: &Event) -> Option<(Host, LinkState)> {
+        let state = match event.kind.as_str() {
             "link.up" => LinkState::Up,
             "link.idle" => LinkState::Idle,
+            "link.down" if event.code.as_deref().is_some_and(lacks_approval) => LinkState::Waiting,
             "link.down" => LinkState::Unreachable,
             "link.refused" => LinkState::Refused,
             "link.frozen" => LinkState::Frozen,
             "link.thawed" => LinkState::Connecting,
             _ => return None,
         };
-        let host = Host::parse(peer?).ok()?;
+        let host = Host::parse(event.peer.as_deref()?).ok()?;
         self.links.insert(host.clone(), state);
         Some((host, state))
     }
@@ -155,6 +156,11 @@ impl Presence {
             .values()
             .any(|activity| now.since(activity.last_seen) < WORKING_MS)
     }
+}
+
+/// Whether a link that went down with this code waits for an admin, on either side.
+fn lacks_approval(code: &str) -> bool {
+    matches!(code, "APPROVAL_NEEDED" | "APPROVAL_AWAITED") || code.starts_with("ATTESTATION_")
 }
 
 fn local(address: Option<&str>, host: &Host) -> Option<Did> {
@@ -224,6 +230,21 @@ mod tests {
         assert_eq!(presence.link_state(&there), LinkState::Up);
         presence.note(&event("peer.removed", 1, 2), &here);
         assert_eq!(presence.link_state(&there), LinkState::Connecting);
+    }
+
+    #[test]
+    fn a_link_that_lacks_an_approval_waits_and_is_not_called_unreachable() {
+        let (mut presence, here) = (Presence::default(), host("here.example"));
+        let mut down = event("link.down", 1, 2);
+        for (code, state) in [
+            ("APPROVAL_AWAITED", LinkState::Waiting),
+            ("ATTESTATION_EXPIRED", LinkState::Waiting),
+            ("PEER_SILENT", LinkState::Unreachable),
+        ] {
+            down.code = Some(code.to_owned());
+            presence.note(&down, &here);
+            assert_eq!(presence.link_state(&host("there.example")), state, "{code}");
+        }
     }
 
     #[test]
