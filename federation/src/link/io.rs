@@ -143,8 +143,6 @@ pub enum Input<'a> {
     Policy(Policy),
     /// Our limits changed; the peer is told.
     Limits(Limits),
-    /// The peer proved itself outside of a handshake: what failed may be tried again now.
-    Alive,
     /// The peer is being removed: say goodbye and stay silent. The driver refuses what is queued.
     Shutdown {
         /// Why.

@@ -182,7 +182,6 @@ impl Link {
             Input::Thaw(document) => self.thaw(now, document, &mut out),
             Input::Policy(policy) => self.change_policy(now, policy, &mut out),
             Input::Limits(limits) => self.config.limits = limits,
-            Input::Alive => self.dialler.sign_of_life(),
             Input::Shutdown { code } => self.shut_down(now, code, &mut out),
         }
         self.look_at_clock(now, &mut out);
