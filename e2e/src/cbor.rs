@@ -16,6 +16,8 @@ pub enum Value {
     Array(Vec<Self>),
     /// A map, in any order; written in canonical order.
     Map(Vec<(String, Self)>),
+    /// Nothing.
+    Null,
     /// Bytes written as they are.
     Raw(Vec<u8>),
 }
@@ -36,6 +38,9 @@ pub fn map(entries: Vec<(&str, Value)>) -> Value {
             .collect(),
     )
 }
+
+/// The simple value null.
+const NULL: u8 = 0xf6;
 
 impl Value {
     /// Writes it.
@@ -67,6 +72,7 @@ impl Value {
                     value.write(out);
                 }
             }
+            Self::Null => out.push(NULL),
             Self::Raw(bytes) => out.extend_from_slice(bytes),
         }
     }
@@ -228,6 +234,7 @@ fn build(major: u8, number: u64, rest: &mut &[u8]) -> Value {
                 .map(|_| (read(rest).str().to_owned(), read(rest)))
                 .collect(),
         ),
+        7 if number == u64::from(NULL & 31) => Value::Null,
         other => panic!("major type {other} has no place in a frame"),
     }
 }
@@ -246,6 +253,7 @@ mod tests {
         assert_eq!(hex(Value::Uint(u64::MAX)), "1bffffffffffffffff");
         assert_eq!(hex(Value::Bytes(vec![1, 2, 3, 4])), "4401020304");
         assert_eq!(hex(text("IETF")), "6449455446");
+        assert_eq!(hex(Value::Null), "f6");
         assert_eq!(
             hex(map(vec![("b", Value::Uint(2)), ("a", Value::Uint(1))])),
             "a2616101616202"

@@ -172,6 +172,20 @@ impl Socket {
         }
     }
 
+    /// Hears the next binary frame.
+    ///
+    /// # Panics
+    /// If anything else comes, or nothing.
+    #[must_use]
+    pub fn frame(&mut self) -> Vec<u8> {
+        match self.hear(PATIENCE) {
+            Heard::Bytes(bytes) => bytes,
+            other @ (Heard::Text(_) | Heard::Closed(..) | Heard::Silence) => {
+                panic!("expected a frame, heard {other:?}")
+            }
+        }
+    }
+
     /// Hears messages until the socket closes, and returns code and reason.
     ///
     /// # Panics

@@ -15,9 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use entente_e2e::fake_peer::{
-    FakePeer, Initiator, Kind, OnDial, Responder, Session, SignedUpgrade, dial_with,
-};
+use entente_e2e::fake_peer::{FakePeer, Initiator, Kind, OnDial, SignedUpgrade, dial_with};
 use entente_e2e::socket::Heard;
 use entente_e2e::wait::{PATIENCE, wait_until};
 use entente_e2e::{Deployment, Network, Options, Socket};
@@ -97,18 +95,6 @@ fn resident_kib(name: &str) -> u64 {
     total
 }
 
-/// A session that alpha dialled.
-fn answer(peer: &FakePeer) -> (Socket, Session) {
-    let mut wire = peer.accepted().socket;
-    let hello = frame(&mut wire).expect("HELLO");
-    let mut responder = Responder::new(&peer.identity, peer.know(alpha()), &hello);
-    wire.send_bytes(responder.hello_ack());
-    responder.read_auth(&frame(&mut wire).expect("AUTH"));
-    let (ready, session) = responder.ready();
-    wire.send_bytes(ready);
-    (wire, session)
-}
-
 fn frame(wire: &mut Socket) -> Option<Vec<u8>> {
     match wire.hear(PATIENCE) {
         Heard::Bytes(bytes) => Some(bytes),
@@ -135,7 +121,7 @@ fn never_acknowledges(
     let most = Arc::new(AtomicU64::new(0));
     let noted = Arc::clone(&most);
     let ends = Arc::clone(over);
-    let (mut wire, mut session) = answer(&peer);
+    let (mut wire, mut session) = peer.answer(alpha(), &peer.identity);
     let mut bytes = 0;
     let mut open = true;
     let thread = attack(over, move || {
@@ -198,30 +184,28 @@ fn floods(peer: Arc<FakePeer>, over: &Arc<AtomicBool>) -> (Codes, JoinHandle<()>
     (codes, thread)
 }
 
-/// Begins a frame and goes on with one byte a second.
+/// Begins a frame and goes on with one byte a second, again and again.
 fn trickles(peer: Arc<FakePeer>, over: &Arc<AtomicBool>) -> JoinHandle<()> {
+    const PACE: Duration = Duration::from_secs(1);
     let mut wire: Option<(Socket, Instant)> = None;
     attack(over, move || {
-        let (socket, next) = wire.get_or_insert_with(|| {
+        let Some((socket, next)) = &mut wire else {
             let upgrade = SignedUpgrade::new(&peer.identity, alpha());
-            let mut socket = loop {
-                match dial_with(alpha(), &upgrade.headers()) {
-                    Ok(socket) => break socket,
-                    Err(_) => thread::yield_now(),
-                }
+            // Put aside, it dials once a second, as somebody who never learns.
+            let Ok(mut socket) = dial_with(alpha(), &upgrade.headers()) else {
+                return thread::park_timeout(PACE);
             };
             // FIN and binary, masked, 8,000 bytes to come.
             socket.send_raw(&[0x82, 0xfe, 0x1f, 0x40, 0, 0, 0, 0]);
-            (socket, Instant::now())
-        });
+            wire = Some((socket, Instant::now()));
+            return;
+        };
         let ended = matches!(socket.hear(Duration::from_millis(200)), Heard::Closed(..));
         if Instant::now() >= *next {
             socket.send_raw(&[7]);
-            *next += Duration::from_secs(1);
+            *next += PACE;
         }
         if ended {
-            // It has lost its place; it goes on as somebody who never learns.
-            thread::sleep(Duration::from_secs(10));
             wire = None;
         }
     })

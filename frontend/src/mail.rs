@@ -150,7 +150,12 @@ impl Mail {
                 let party = |party: &Option<String>| party.as_deref().map(id_of) == Some(&id);
                 matches!(
                     Kind::parse(&event.kind),
-                    Kind::Delivered | Kind::Received | Kind::Refused
+                    Kind::Delivered
+                        | Kind::Read
+                        | Kind::Received
+                        | Kind::Refused
+                        | Kind::Expired
+                        | Kind::Unconfirmed
                 ) && (party(&event.from) || party(&event.to))
             })
         })

@@ -158,6 +158,18 @@ impl FakeAgent {
         };
         let born = birth(&mut rng(), subject, "fake-agent-object", now(), None);
         let identity = Identity::born(born.expect("an identity"), &network.host);
+        Self::of(identity, network, name)
+    }
+
+    /// Returns the agent under new keys, which its log proves; publish it to make it known.
+    #[must_use]
+    pub fn rotated(&self, network: &Identity, name: &str) -> Self {
+        let mut identity = self.identity.clone();
+        identity.rotate();
+        Self::of(identity, network, name)
+    }
+
+    fn of(identity: Identity, network: &Identity, name: &str) -> Self {
         let card = document::card(&identity, network, name);
         let (from, until) = (now(), now().after(MAX_PREKEY_LIFE_MS));
         let public = identity.hybrid.public();

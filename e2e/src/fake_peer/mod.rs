@@ -122,12 +122,17 @@ impl FakePeer {
     /// # Panics
     /// If the log has no text.
     pub fn publish(&self, identity: &Identity) {
+        self.serve_log(LOG_PATH, identity);
+        self.serve_document(&identity.document);
+    }
+
+    /// Serves an identity's log from each entry on.
+    fn serve_log(&self, path: &str, identity: &Identity) {
         let log = identity.log.to_text().expect("a log");
         for (from, _) in log.lines().enumerate() {
             let page: String = log.split_inclusive('\n').skip(from).collect();
-            self.serve(&format!("{LOG_PATH}?from={from}"), Page::jsonl(&page));
+            self.serve(&format!("{path}?from={from}"), Page::jsonl(&page));
         }
-        self.serve_document(&identity.document);
     }
 
     /// Answers its discovery document with this text from now on.
@@ -140,16 +145,23 @@ impl FakePeer {
         *self.shared.on_dial.lock().unwrap() = what;
     }
 
-    /// Publishes a new agent's card, under its DID and its name.
+    /// Makes a new agent and publishes it.
     #[must_use]
     pub fn add_agent(&self, name: &str) -> FakeAgent {
         let agent = FakeAgent::new(&self.identity, name);
+        self.publish_agent(&agent, name);
+        agent
+    }
+
+    /// Publishes an agent's card, log and prekey from now on, under its DID and its name.
+    pub fn publish_agent(&self, agent: &FakeAgent, name: &str) {
+        let log = format!("/relay/agents/{}/log", agent.identity.did);
+        self.serve_log(&log, &agent.identity);
         for key in [agent.identity.did.as_str(), name] {
             let card = format!("/relay/agents/{key}");
             self.serve(&format!("{card}/prekey"), Page::json(&agent.prekey));
             self.serve(&card, Page::json(&agent.card));
         }
-        agent
     }
 
     /// Returns the next socket that a network opened.
@@ -162,6 +174,21 @@ impl FakePeer {
         dialled
             .recv_timeout(PATIENCE)
             .expect("a network dials the fake peer")
+    }
+
+    /// Takes the next dial of `network` up to a session, as `identity`: its own, or a forged one.
+    ///
+    /// # Panics
+    /// If the network does not dial or breaks the handshake off.
+    #[must_use]
+    pub fn answer(&self, network: &Network, identity: &Identity) -> (Socket, Session) {
+        let mut wire = self.accepted().socket;
+        let mut responder = Responder::new(identity, self.know(network), &wire.frame());
+        wire.send_bytes(responder.hello_ack());
+        responder.read_auth(&wire.frame());
+        let (ready, session) = responder.ready();
+        wire.send_bytes(ready);
+        (wire, session)
     }
 
     /// Drops every socket that was opened and not taken.

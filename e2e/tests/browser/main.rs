@@ -11,6 +11,7 @@
 )]
 
 mod accessibility;
+mod keys;
 mod screen;
 mod trust;
 

@@ -21,22 +21,26 @@ fn networks() -> &'static Deployment {
 }
 
 /// Does what waits without yielding off the browser's runtime.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work)
         .await
         .expect("the work is done")
 }
 
 fn row(network: &Network) -> String {
-    format!("[data-testid=peer-row][data-host='{}']", network.host)
+    row_of(&network.host)
 }
 
-async fn press(screen: &Screen, selector: &str) {
+pub(super) fn row_of(host: &str) -> String {
+    format!("[data-testid=peer-row][data-host='{host}']")
+}
+
+pub(super) async fn press(screen: &Screen, selector: &str) {
     let button = screen.sees(selector).await;
     button.click(None).await.expect("it can be pressed");
 }
 
-async fn gone(screen: &Screen, selector: &str) {
+pub(super) async fn gone(screen: &Screen, selector: &str) {
     let none = expect(screen.page.locator(selector))
         .with_timeout(screen::PATIENCE)
         .to_have_count(0)
@@ -45,7 +49,7 @@ async fn gone(screen: &Screen, selector: &str) {
 }
 
 /// Photographs a view as it is and checks it, by day, by night, wide and narrow.
-async fn look(screen: &Screen, name: &str) {
+pub(super) async fn look(screen: &Screen, name: &str) {
     screen.page.set_viewport_size(LARGE).await.unwrap();
     accessibility::check(screen, name).await;
     screen.photograph(name).await;
@@ -65,7 +69,7 @@ async fn look(screen: &Screen, name: &str) {
         .unwrap();
 }
 
-async fn text_of(screen: &Screen, selector: &str) -> String {
+pub(super) async fn text_of(screen: &Screen, selector: &str) -> String {
     screen.sees(selector).await.inner_text().await.unwrap()
 }
 

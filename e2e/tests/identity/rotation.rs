@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use entente_e2e::wait::{wait_for, wait_until};
 use entente_e2e::{Agent, Network};
+use entente_trust::identity::Log;
 use serde_json::{Value, json};
 
 use super::deployment;
@@ -135,4 +136,66 @@ fn an_idle_link_whose_both_ends_rotated_carries_the_next_message() {
     let newcomer = beta.create_agent("newcomer");
     let id = alice.send(&newcomer.address, "welcome");
     newcomer.wait_for_message(&id);
+}
+
+/// Whether a network is itself: its document's key is the one that its log leads to.
+fn is_itself(network: &Network) {
+    let entries = log(network, "/.well-known/agent-network-log.jsonl");
+    assert_eq!(
+        entries.len() as u64,
+        document(network)["seq"].as_u64().unwrap() + 1
+    );
+    let text = network
+        .public
+        .get("/.well-known/agent-network-log.jsonl")
+        .text();
+    let proven = Log::parse(&text).expect("an unbroken log");
+    let key = document(network)["publicKey"].clone();
+    assert!(
+        proven.keys().signing.commits_to(key.as_str().unwrap()),
+        "{key}"
+    );
+}
+
+#[test]
+fn a_network_killed_while_it_rotates_is_itself_afterwards() {
+    let (_turn, deployment) = deployment();
+    let (alpha, alice, diana) = (
+        deployment.network("alpha"),
+        deployment.agent("alice"),
+        deployment.agent("diana"),
+    );
+    let seq = || document(alpha)["seq"].as_u64().unwrap();
+    // Killed at once, when the log has the new entry, and when the answer is there.
+    for round in 0..6 {
+        let before = seq();
+        let answered = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let headers = [("content-type", "application/json")];
+                for path in ["/admin/keys/rotate", "/agents/alice/keys/rotate"] {
+                    let _ = alpha.admin.attempt("POST", path, &headers, b"{}");
+                    answered.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+            match round % 3 {
+                0 => {}
+                1 => wait_until("the new entry", LIMIT, || seq() > before),
+                _ => wait_until("the answer", LIMIT, || answered.load(Ordering::SeqCst) > 0),
+            }
+            deployment.kill9("alpha");
+        });
+        deployment.restart("alpha");
+        is_itself(alpha);
+        if round % 3 != 0 {
+            assert!(seq() > before, "an entry that was shown is kept");
+        }
+        for (from, to) in [(alice, diana), (diana, alice)] {
+            let id = from.send(&to.address, "after the kill");
+            to.wait_for_message(&id);
+            from.wait_for_status(&id, "delivered");
+        }
+        let view = deployment.network("beta").peer(&alpha.did);
+        assert_ne!(view["state"], "frozen", "{view}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use entente_lexicon::api::Event;
 
-use crate::view::kind::Kind;
+use crate::view::kind::{Kind, Tone};
 use crate::view::names::{Names, id_of};
 use crate::view::ring::Ring;
 
@@ -53,10 +53,19 @@ impl Group {
             Self::All => true,
             Self::Messages => matches!(
                 kind,
-                Kind::Accepted | Kind::Delivered | Kind::Received | Kind::Refused
+                Kind::Accepted
+                    | Kind::Delivered
+                    | Kind::Read
+                    | Kind::Received
+                    | Kind::Refused
+                    | Kind::Expired
+                    | Kind::Unconfirmed
             ),
             Self::Links => kind.concerns_peers(),
-            Self::Problems => matches!(kind, Kind::Refused | Kind::LinkDown | Kind::LinkRefused),
+            Self::Problems => {
+                matches!(kind.tone(), Tone::Bad)
+                    || matches!(kind, Kind::LinkDown | Kind::Unconfirmed)
+            }
         }
     }
 }

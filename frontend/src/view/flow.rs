@@ -57,10 +57,16 @@ impl Places {
                 [peer(), self.agent(event.to.as_ref())]
             }
             Kind::Refused => [peer().or(Some(self.hub)), self.agent(event.from.as_ref())],
-            Kind::Received
-            | Kind::Delivered
+            Kind::Delivered
+            | Kind::Read
+            | Kind::Received
+            | Kind::Expired
+            | Kind::Unconfirmed
             | Kind::AgentCreated
             | Kind::AgentDeleted
+            | Kind::AgentKeysRotated
+            | Kind::KeysRotated
+            | Kind::KeysRecovered
             | Kind::PeerAdded
             | Kind::PeerChanged
             | Kind::PeerRemoved
@@ -68,6 +74,8 @@ impl Places {
             | Kind::LinkIdle
             | Kind::LinkDown
             | Kind::LinkRefused
+            | Kind::LinkFrozen
+            | Kind::LinkThawed
             | Kind::Other => return None,
         };
         let [start, end] = ends;

@@ -65,9 +65,15 @@ impl Health {
                     bucket.measure(latency);
                 }
             }
-            Kind::Received
+            Kind::Read
+            | Kind::Received
+            | Kind::Expired
+            | Kind::Unconfirmed
             | Kind::AgentCreated
             | Kind::AgentDeleted
+            | Kind::AgentKeysRotated
+            | Kind::KeysRotated
+            | Kind::KeysRecovered
             | Kind::PeerAdded
             | Kind::PeerChanged
             | Kind::PeerRemoved
@@ -75,6 +81,8 @@ impl Health {
             | Kind::LinkIdle
             | Kind::LinkDown
             | Kind::LinkRefused
+            | Kind::LinkFrozen
+            | Kind::LinkThawed
             | Kind::Other => {}
         }
     }

@@ -7,14 +7,26 @@ pub enum Kind {
     Accepted,
     /// A message of ours reached its recipient.
     Delivered,
+    /// The recipient of a message of ours read it.
+    Read,
     /// An agent of ours got a message.
     Received,
     /// A message of ours will never be delivered.
     Refused,
+    /// A message of ours was not delivered in time.
+    Expired,
+    /// A message of ours may or may not have arrived in time.
+    Unconfirmed,
     /// An agent was created.
     AgentCreated,
     /// An agent was deleted.
     AgentDeleted,
+    /// An agent has new keys.
+    AgentKeysRotated,
+    /// This network has new keys.
+    KeysRotated,
+    /// This network's keys were replaced by its recovery key.
+    KeysRecovered,
     /// A peer was added.
     PeerAdded,
     /// A peer's level or list changed.
@@ -29,8 +41,177 @@ pub enum Kind {
     LinkDown,
     /// A peer, or our policy, refuses the link.
     LinkRefused,
+    /// A peer's keys changed in a way that nothing proves.
+    LinkFrozen,
+    /// An admin decided about a frozen link.
+    LinkThawed,
     /// Anything else.
     Other,
+}
+
+/// Everything that is known of a kind.
+struct Known {
+    kind: Kind,
+    /// As events name it.
+    name: &'static str,
+    /// The word shown in the feed.
+    label: &'static str,
+    /// Drawn before the word; it differs by meaning, not only by colour.
+    glyph: &'static str,
+    tone: Tone,
+    /// Whether it may change what the list of peers shows.
+    concerns_peers: bool,
+}
+
+const OTHER: Known = known(Kind::Other, "", "event", "·", Tone::Calm);
+
+/// The kinds with a name.
+const KINDS: [Known; 21] = [
+    known(
+        Kind::Accepted,
+        "message.accepted",
+        "accepted",
+        "↗",
+        Tone::Calm,
+    ),
+    known(
+        Kind::Delivered,
+        "message.delivered",
+        "delivered",
+        "✓",
+        Tone::Good,
+    ),
+    known(Kind::Read, "message.read", "read", "✓", Tone::Good),
+    known(
+        Kind::Received,
+        "message.received",
+        "received",
+        "↙",
+        Tone::Calm,
+    ),
+    known(Kind::Refused, "message.refused", "refused", "✕", Tone::Bad),
+    known(Kind::Expired, "message.expired", "expired", "✕", Tone::Bad),
+    known(
+        Kind::Unconfirmed,
+        "message.unconfirmed",
+        "unconfirmed",
+        "?",
+        Tone::Warn,
+    ),
+    known(
+        Kind::AgentCreated,
+        "agent.created",
+        "agent created",
+        "+",
+        Tone::Good,
+    ),
+    known(
+        Kind::AgentDeleted,
+        "agent.deleted",
+        "agent deleted",
+        "−",
+        Tone::Warn,
+    ),
+    known(
+        Kind::AgentKeysRotated,
+        "agent.keys.rotated",
+        "agent's new keys",
+        "↻",
+        Tone::Calm,
+    ),
+    known(
+        Kind::KeysRotated,
+        "network.keys.rotated",
+        "new keys",
+        "↻",
+        Tone::Calm,
+    ),
+    known(
+        Kind::KeysRecovered,
+        "network.keys.recovered",
+        "keys recovered",
+        "↻",
+        Tone::Warn,
+    ),
+    of_peers(known(
+        Kind::PeerAdded,
+        "peer.added",
+        "peer added",
+        "+",
+        Tone::Good,
+    )),
+    of_peers(known(
+        Kind::PeerChanged,
+        "peer.changed",
+        "peer changed",
+        "∆",
+        Tone::Calm,
+    )),
+    of_peers(known(
+        Kind::PeerRemoved,
+        "peer.removed",
+        "peer removed",
+        "−",
+        Tone::Warn,
+    )),
+    of_peers(known(Kind::LinkUp, "link.up", "link up", "↑", Tone::Good)),
+    of_peers(known(
+        Kind::LinkIdle,
+        "link.idle",
+        "link idle",
+        "◦",
+        Tone::Calm,
+    )),
+    of_peers(known(
+        Kind::LinkDown,
+        "link.down",
+        "link down",
+        "↓",
+        Tone::Warn,
+    )),
+    of_peers(known(
+        Kind::LinkRefused,
+        "link.refused",
+        "link refused",
+        "✕",
+        Tone::Bad,
+    )),
+    of_peers(known(
+        Kind::LinkFrozen,
+        "link.frozen",
+        "link frozen",
+        "✱",
+        Tone::Bad,
+    )),
+    of_peers(known(
+        Kind::LinkThawed,
+        "link.thawed",
+        "link goes on",
+        "↑",
+        Tone::Good,
+    )),
+];
+
+const fn known(
+    kind: Kind,
+    name: &'static str,
+    label: &'static str,
+    glyph: &'static str,
+    tone: Tone,
+) -> Known {
+    Known {
+        kind,
+        name,
+        label,
+        glyph,
+        tone,
+        concerns_peers: false,
+    }
+}
+
+const fn of_peers(mut known: Known) -> Known {
+    known.concerns_peers = true;
+    known
 }
 
 /// How an event is coloured; its icon and its words say the same.
@@ -63,95 +244,37 @@ impl Kind {
     /// Reads the kind of an event.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        match text {
-            "message.accepted" => Self::Accepted,
-            "message.delivered" => Self::Delivered,
-            "message.received" => Self::Received,
-            "message.refused" => Self::Refused,
-            "agent.created" => Self::AgentCreated,
-            "agent.deleted" => Self::AgentDeleted,
-            "peer.added" => Self::PeerAdded,
-            "peer.changed" => Self::PeerChanged,
-            "peer.removed" => Self::PeerRemoved,
-            "link.up" => Self::LinkUp,
-            "link.idle" => Self::LinkIdle,
-            "link.down" => Self::LinkDown,
-            "link.refused" => Self::LinkRefused,
-            _ => Self::Other,
-        }
+        let known = KINDS.iter().find(|known| known.name == text);
+        known.map_or(Self::Other, |known| known.kind)
+    }
+
+    fn known(self) -> &'static Known {
+        let known = KINDS.iter().find(|known| known.kind == self);
+        known.unwrap_or(&OTHER)
     }
 
     /// Returns the word shown in the feed.
     #[must_use]
     pub fn label(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Delivered => "delivered",
-            Self::Received => "received",
-            Self::Refused => "refused",
-            Self::AgentCreated => "agent created",
-            Self::AgentDeleted => "agent deleted",
-            Self::PeerAdded => "peer added",
-            Self::PeerChanged => "peer changed",
-            Self::PeerRemoved => "peer removed",
-            Self::LinkUp => "link up",
-            Self::LinkIdle => "link idle",
-            Self::LinkDown => "link down",
-            Self::LinkRefused => "link refused",
-            Self::Other => "event",
-        }
+        self.known().label
     }
 
     /// Returns the character drawn before the word; it differs by meaning, not only by colour.
     #[must_use]
     pub fn glyph(self) -> &'static str {
-        match self {
-            Self::Accepted => "↗",
-            Self::Delivered => "✓",
-            Self::Received => "↙",
-            Self::Refused | Self::LinkRefused => "✕",
-            Self::AgentCreated | Self::PeerAdded => "+",
-            Self::AgentDeleted | Self::PeerRemoved => "−",
-            Self::PeerChanged => "∆",
-            Self::LinkUp => "↑",
-            Self::LinkIdle => "◦",
-            Self::LinkDown => "↓",
-            Self::Other => "·",
-        }
+        self.known().glyph
     }
 
     /// Returns how to colour it.
     #[must_use]
     pub fn tone(self) -> Tone {
-        match self {
-            Self::Delivered | Self::LinkUp | Self::AgentCreated | Self::PeerAdded => Tone::Good,
-            Self::Refused | Self::LinkRefused => Tone::Bad,
-            Self::LinkDown | Self::AgentDeleted | Self::PeerRemoved => Tone::Warn,
-            Self::Accepted | Self::Received | Self::PeerChanged | Self::LinkIdle | Self::Other => {
-                Tone::Calm
-            }
-        }
+        self.known().tone
     }
 
     /// Tells whether it may change what the list of peers shows.
     #[must_use]
     pub fn concerns_peers(self) -> bool {
-        match self {
-            Self::PeerAdded
-            | Self::PeerChanged
-            | Self::PeerRemoved
-            | Self::LinkUp
-            | Self::LinkIdle
-            | Self::LinkDown
-            | Self::LinkRefused => true,
-            Self::Accepted
-            | Self::Delivered
-            | Self::Received
-            | Self::Refused
-            | Self::AgentCreated
-            | Self::AgentDeleted
-            | Self::Other => false,
-        }
+        self.known().concerns_peers
     }
 }
 
@@ -165,5 +288,16 @@ mod tests {
         assert_eq!(Kind::parse("weather.changed").label(), "event");
         assert!(Kind::parse("link.down").concerns_peers());
         assert!(!Kind::parse("message.accepted").concerns_peers());
+        assert!(Kind::parse("link.frozen").concerns_peers());
+    }
+
+    #[test]
+    fn no_two_kinds_share_a_name_or_a_label() {
+        for field in [|known: &Known| known.name, |known: &Known| known.label] {
+            let mut all: Vec<_> = KINDS.iter().map(field).collect();
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(all.len(), KINDS.len());
+        }
     }
 }
