@@ -209,18 +209,9 @@ fn amounts(messages: u64) -> Cbor {
     ])
 }
 
-#[test]
-fn each_side_tells_the_other_its_windows_and_how_it_sees_the_link() {
-    let (_turn, deployment) = deployment();
-    let mut far = Far::meet(deployment);
-    let heard = Cbor::decode(&far.hear(Kind::Status).body);
-    let view = heard.at("view");
-    assert_eq!(view.at("level").str(), "open");
-    assert_eq!(view.at("queued").uint(), 0);
-    assert!(heard.at("limits").at("msg").at("items").uint() > 1);
-
-    // A window of two messages holds as soon as it is read.
-    let status = map(vec![
+/// A STATUS with a window of two messages, from a peer that holds seven for us.
+fn narrow_status() -> Cbor {
+    map(vec![
         ("limits", amounts(2)),
         ("usage", amounts(0)),
         (
@@ -234,7 +225,21 @@ fn each_side_tells_the_other_its_windows_and_how_it_sees_the_link() {
                 ("rtt", Cbor::Null),
             ]),
         ),
-    ]);
+    ])
+}
+
+#[test]
+fn each_side_tells_the_other_its_windows_and_how_it_sees_the_link() {
+    let (_turn, deployment) = deployment();
+    let mut far = Far::meet(deployment);
+    let heard = Cbor::decode(&far.hear(Kind::Status).body);
+    let view = heard.at("view");
+    assert_eq!(view.at("level").str(), "open");
+    assert_eq!(view.at("queued").uint(), 0);
+    assert!(heard.at("limits").at("msg").at("items").uint() > 1);
+
+    // A window of two messages holds as soon as it is read.
+    let status = narrow_status();
     far.say(Kind::Status, 0, 0, &status.encode());
     let did = far.did().to_owned();
     let shown = wait_for("the peer's view to be shown", PATIENCE, || {
