@@ -32,8 +32,24 @@ pub enum IdError {
     /// Neither a DID, a name nor either of them at a host.
     #[error("an address is a name or a DID, alone or followed by @host")]
     Address,
+    /// Not an atproto TID.
+    #[error("a TID is 13 characters of 2 to 7 and a to z, the first one at most j")]
+    Tid,
+    /// Not an NSID.
+    #[error(
+        "a collection is an NSID: three or more labels with dots between, the last one letters and \
+         digits, such as agent.memory.note"
+    )]
+    Nsid,
+    /// Not a record key.
+    #[error("a record key is 1 to 512 of A-Z, a-z, 0-9 and . _ ~ : -, and neither . nor ..")]
+    RecordKey,
+    /// Not a collection and a record key.
+    #[error("a record's path is its collection and its key with / between")]
+    RecordPath,
 }
 
+/// Defines an identifier: a text whose form `is_valid` checks.
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $error:ident) => {
         $(#[$doc])*
@@ -84,6 +100,8 @@ macro_rules! text_id {
         }
     };
 }
+
+pub(crate) use text_id;
 
 text_id! {
     /// `did:cf:<scid>`: the self-certifying name of a network or an agent.

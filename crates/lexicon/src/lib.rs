@@ -11,10 +11,12 @@ pub mod keys;
 pub mod level;
 pub mod link_view;
 pub mod message;
+pub mod record;
 pub mod time;
 
 pub use address::{Address, Recipient};
 pub use id::{AgentName, Did, Host, IdError, MessageId};
 pub use level::TrustLevel;
 pub use message::{Content, ReceiptStatus};
+pub use record::{Nsid, RecordKey, RecordPath, Tid};
 pub use time::Timestamp;
