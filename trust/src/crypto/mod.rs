@@ -6,6 +6,7 @@
 //! | [`mac`] | HMAC-SHA256, constant-time comparison | RFC 2104 |
 //! | [`kdf`] | HKDF-SHA256 | RFC 5869 |
 //! | [`sign`] | Ed25519, strict verification | RFC 8032 |
+//! | [`secp256k1`] | ECDSA over secp256k1 and SHA-256, low S | SEC 1, RFC 6979, atproto cryptography |
 //! | [`dh`] | X25519 | RFC 7748 |
 //! | [`kem`] | X-Wing (X25519 + ML-KEM-768) | draft-connolly-cfrg-xwing-kem-06 and later |
 //! | [`rest`] | XChaCha20-Poly1305 under HKDF subkeys | draft-irtf-cfrg-xchacha-03, RFC 8439 |
@@ -19,6 +20,7 @@ pub mod kem;
 pub mod mac;
 pub mod multikey;
 pub mod rest;
+pub mod secp256k1;
 pub mod sign;
 pub mod token;
 

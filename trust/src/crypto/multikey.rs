@@ -10,6 +10,8 @@ use super::hash::sha256;
 pub const ED25519: &[u8] = &[0xed, 0x01];
 /// X25519, 32 bytes.
 pub const X25519: &[u8] = &[0xec, 0x01];
+/// secp256k1, 33 bytes: a compressed point.
+pub const SECP256K1: &[u8] = &[0xe7, 0x01];
 /// X-Wing, 1,216 bytes: 0x30647a, from the private-use range, after HPKE's KEM id 0x647a.
 pub const X_WING: &[u8] = &[0xfa, 0xc8, 0xc1, 0x01];
 
@@ -94,6 +96,7 @@ mod tests {
     fn the_prefixes_read_as_registered() {
         assert!(encode(ED25519, &[7; 32]).starts_with("z6Mk"));
         assert!(encode(X25519, &[7; 32]).starts_with("z6LS"));
+        assert!(encode(SECP256K1, &[3; 33]).starts_with("zQ3s"));
     }
 
     #[test]

@@ -11,7 +11,8 @@ use super::source::{self, Texts};
 use super::{ERRORS, Files};
 
 /// The crates whose codes reach a client.
-const FOLDERS: [&str; 4] = [
+const FOLDERS: [&str; 5] = [
+    "crates/memory/src/",
     "federation/src/",
     "node/src/",
     "trust/src/",

@@ -9,9 +9,10 @@ use super::source;
 use super::{Files, LIMITS};
 
 /// Where a first part of a path such as `federation::link::dial::LATER_MS` leads.
-const CRATES: [(&str, &str); 6] = [
+const CRATES: [(&str, &str); 7] = [
     ("federation", "federation/src"),
     ("lexicon", "crates/lexicon/src"),
+    ("memory", "crates/memory/src"),
     ("node", "node/src"),
     ("trust", "trust/src"),
     ("well_known", "well-known/src"),

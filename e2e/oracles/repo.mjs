@@ -1,0 +1,81 @@
+// The reference implementation of atproto's repos judges ours.
+//
+//   node repo.mjs verify <folder>   expected.json, repo.car and proof-N.car, made by Rust
+//   node repo.mjs make <folder>     order.json; writes repo.car, prints the root
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { Secp256k1Keypair } from "@atproto/crypto";
+import * as repo from "@atproto/repo";
+
+const [command, folder] = process.argv.slice(2);
+const read = (name) => readFileSync(join(folder, name));
+
+/** Root, signature, every leaf; then the tree that the reference makes of the same leaves. */
+async function verifyTree({ did, key, root, leaves }) {
+  const { creates } = await repo.verifyRepoCar(read("repo.car"), did, key);
+  const { root: head, blocks } = await repo.readCarWithRoot(read("repo.car"));
+  const commit = repo.cborToLex(blocks.get(head));
+  assert.equal(await repo.verifyCommitSig(commit, key), true, "the signature");
+  assert.equal(commit.version, 3);
+  assert.equal(commit.did, did);
+  assert.equal(commit.data.toString(), root, "the root");
+  assert.equal(creates.length, leaves, "the number of leaves");
+  let tree = await repo.MST.create(new repo.MemoryBlockstore());
+  for (const { collection, rkey, cid } of creates) {
+    tree = await tree.add(`${collection}/${rkey}`, cid);
+  }
+  assert.equal((await tree.getPointer()).toString(), root, "the root of the reference's own tree");
+  const nodes = (await tree.getUnstoredBlocks()).blocks;
+  for (const { cid, bytes } of nodes.entries()) {
+    assert.deepEqual(Buffer.from(blocks.get(cid)), Buffer.from(bytes), "a node");
+  }
+  const records = new Set(creates.map(({ cid }) => cid.toString()));
+  assert.equal(blocks.size, nodes.size + records.size + 1, "the blocks of the archive");
+}
+
+async function verifyProof({ did, key }, { path, cid }, number) {
+  const [collection, rkey] = path.split("/");
+  const proof = read(`proof-${number}.car`);
+  const claims = await repo.verifyRecords(proof, did, key);
+  const found = claims.filter((claim) => claim.collection === collection && claim.rkey === rkey);
+  assert.equal(found.length, cid === null ? 0 : 1, `the proof of ${path}`);
+  if (cid !== null) {
+    const made = await repo.cidForRecord(found[0].record);
+    assert.equal(made.toString(), cid, `the record at ${path}`);
+  }
+  const absent = [{ collection, rkey, cid: null }];
+  const { verified } = await repo.verifyProofs(proof, absent, did, key);
+  assert.equal(verified.length, cid === null ? 1 : 0, `the absence of ${path}`);
+}
+
+async function verify() {
+  const expected = JSON.parse(read("expected.json"));
+  await verifyTree(expected);
+  for (const [number, proof] of expected.proofs.entries()) {
+    await verifyProof(expected, proof, number);
+  }
+  console.log(`${expected.leaves} leaves and ${expected.proofs.length} proofs verified`);
+}
+
+async function make() {
+  const { did, seed, records } = JSON.parse(read("order.json"));
+  const keypair = await Secp256k1Keypair.import(seed);
+  const storage = new repo.MemoryBlockstore();
+  const writes = Array.from({ length: records }, (_, number) => ({
+    action: repo.WriteOpAction.Create,
+    collection: "agent.memory.note",
+    rkey: `key-${number}`,
+    record: { $type: "agent.memory.note", text: `text ${number}`, number, flag: number % 2 === 0 },
+  }));
+  const made = await repo.Repo.create(storage, did, keypair, writes);
+  const parts = [];
+  for await (const part of repo.getFullRepo(storage, made.cid)) {
+    parts.push(part);
+  }
+  writeFileSync(join(folder, "repo.car"), Buffer.concat(parts));
+  console.log(made.commit.data.toString());
+}
+
+await { verify, make }[command]();
