@@ -4,13 +4,14 @@
 //! generators are arguments. It is the only crate that names cipher and signature crates. Secret
 //! keys leave it only sealed ([`crypto::rest`]) or as the opaque types of [`crypto`].
 //!
-//! Start reading at [`message`] for what protects a message, at [`identity`] for what a DID proves,
+//! Start reading at [`message`] for what protects a message, at [`memory`] for what an agent keeps, at [`identity`] for what a DID proves,
 //! at [`policy`] for what may pass, and at [`crypto`] for the primitives.
 
 pub mod attestation;
 pub mod crypto;
 pub mod identity;
 pub mod jcs;
+pub mod memory;
 pub mod message;
 pub mod policy;
 pub mod proof;

@@ -147,8 +147,13 @@ fn has_tests(folder: &std::path::Path) -> Result<bool> {
 
 fn script_tests(repo: &Repo) -> Result<Command> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(repo.local().join("tests"))? {
-        files.push(entry?.path());
+    for folder in [repo.local().join("tests"), repo.join("e2e/oracles")] {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.to_string_lossy().ends_with(".test.mjs") {
+                files.push(path);
+            }
+        }
     }
     files.sort();
     let mut command = process::program("node", ["--test", "--test-reporter=spec"], repo.root());
