@@ -1,9 +1,9 @@
 //! One agent's conversation as the admin follows it, and the message being written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use entente_lexicon::api::{MessageStatus, ReceiptView, SendMessage};
+use entente_lexicon::api::{Event, MessageStatus, ReceiptView, SendMessage};
 use entente_lexicon::{Content, ReceiptStatus};
 use leptos::html::Textarea;
 use leptos::prelude::*;
@@ -51,6 +51,8 @@ pub(crate) struct Mail {
     busy: StoredValue<bool>,
     again: StoredValue<bool>,
     ticks: StoredValue<u32>,
+    /// Sent messages that came further after their end.
+    late: StoredValue<BTreeSet<String>>,
     /// What was typed as the recipient of each message sent here.
     typed: StoredValue<BTreeMap<String, String>>,
     /// The message last tried and its idempotency key, so that trying again sends nothing twice.
@@ -75,6 +77,7 @@ impl Mail {
             busy: StoredValue::new(false),
             again: StoredValue::new(false),
             ticks: StoredValue::new(0),
+            late: StoredValue::new(BTreeSet::new()),
             typed: StoredValue::new(BTreeMap::new()),
             attempt: StoredValue::new(None),
         };
@@ -146,19 +149,48 @@ impl Mail {
         });
         let Some(id) = id else { return false };
         self.store.with_fresh(|events| {
-            events.iter().any(|event| {
-                let party = |party: &Option<String>| party.as_deref().map(id_of) == Some(&id);
-                matches!(
-                    Kind::parse(&event.kind),
+            let party = |party: &Option<String>| party.as_deref().map(id_of) == Some(&id);
+            let own = |event: &&Event| party(&event.from) || party(&event.to);
+            let mut concerned = false;
+            for event in events.iter().filter(own) {
+                let kind = Kind::parse(&event.kind);
+                if kind == Kind::Read {
+                    let known = event.message.clone();
+                    self.late.update_value(|late| late.extend(known));
+                }
+                concerned |= matches!(
+                    kind,
                     Kind::Delivered
                         | Kind::Read
                         | Kind::Received
                         | Kind::Refused
                         | Kind::Expired
                         | Kind::Unconfirmed
-                ) && (party(&event.from) || party(&event.to))
-            })
+                );
+            }
+            concerned
         })
+    }
+
+    /// Marks a message as read; whether its writer is told is the agent's setting.
+    pub(crate) fn mark_read(self, id: String) {
+        let Some(key) = self.store.key() else { return };
+        let agent = self.from.get_untracked();
+        spawn_local(async move {
+            match http::mark_read(&key, &agent, &id).await {
+                Ok(marked) => {
+                    if self.from.try_get_untracked().as_deref() == Some(agent.as_str()) {
+                        self.conversation.update(|mail| {
+                            for message in marked.messages {
+                                mail.note_read(&message.id, message.read_at);
+                            }
+                        });
+                    }
+                }
+                Err(failure) if failure.status == 401 => self.store.leave_admin(Some(failure)),
+                Err(failure) => set_changed(self.trouble, Some(failure)),
+            }
+        });
     }
 
     fn tick(self) {
@@ -232,7 +264,12 @@ impl Mail {
                 break;
             }
         }
-        for id in mail.pending() {
+        let mut late = BTreeSet::new();
+        self.late
+            .try_update_value(|known| late = std::mem::take(known));
+        late.retain(|id| mail.sent(id).is_some());
+        late.extend(mail.pending());
+        for id in late {
             mail.update(http::message(&key, &agent, &id).await?);
         }
         mail.loaded = true;
@@ -255,6 +292,8 @@ impl Mail {
                 mail.update(sent);
             }
         }
+        self.conversation
+            .with_untracked(|known| mail.keep_read(known));
         self.learn(&mail);
         self.announce(&mail);
         set_changed(self.conversation, mail);
@@ -368,6 +407,7 @@ impl Mail {
             to: request.to,
             status: ReceiptStatus::Accepted,
             created_at: at,
+            sent_at: None,
             receipts: vec![receipt],
             peer_name: None,
             content: Some(request.content),

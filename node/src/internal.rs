@@ -34,6 +34,8 @@ pub const AGENT: &str = "AGENT";
 
 /// The header by which the Worker tells an agent's object who acts: `admin` or `agent`.
 pub const ACTOR: &str = "x-entente-actor";
+/// The header by which the Worker tells an agent's object that its senders are told of what it reads.
+pub const READ_RECEIPTS: &str = "x-entente-read-receipts";
 /// The header by which the Worker tells a link which network signed an upgrade.
 pub const FROM: &str = "x-entente-from";
 /// The header by which the Worker tells a link the name of the key that signed.

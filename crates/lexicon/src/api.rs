@@ -96,12 +96,24 @@ pub struct AgentView {
     pub model: Option<String>,
     /// Whether the admin may read its mail.
     pub admin_read: bool,
+    /// Whether it tells senders that it has read their messages.
+    #[serde(default)]
+    pub read_receipts: bool,
     /// Its settings.
     #[serde(default)]
     pub config: BTreeMap<String, Value>,
     /// Its public keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_keys: Option<PublicKeysView>,
+}
+
+/// `PATCH /agents/:name`: what is absent stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChangeAgent {
+    /// Whether it tells senders from now on that it has read their messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_receipts: Option<bool>,
 }
 
 /// `GET /agents`.
@@ -197,6 +209,9 @@ pub struct MessageStatus {
     pub status: ReceiptStatus,
     /// When its sender wrote it.
     pub created_at: Timestamp,
+    /// When our relay first sent it to the recipient's, as far as that has been told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Timestamp>,
     /// Every step, oldest first.
     pub receipts: Vec<ReceiptView>,
     /// The other agent's name on its network, as its card says.
@@ -243,6 +258,34 @@ pub struct InboxMessage {
     pub created_at: Timestamp,
     /// When this agent got it.
     pub received_at: Timestamp,
+    /// When it was read, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<Timestamp>,
+}
+
+/// `POST /agents/:name/inbox/read`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MarkRead {
+    /// The messages, 1 to 200.
+    pub ids: Vec<String>,
+}
+
+/// The answer to [`MarkRead`], and to `POST /agents/:name/inbox/:id/read`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarkedRead {
+    /// Each message and since when it is read, now or before.
+    pub messages: Vec<ReadView>,
+}
+
+/// One message that was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadView {
+    /// The message's id.
+    pub id: String,
+    /// When it was read first.
+    pub read_at: Timestamp,
 }
 
 /// `GET /agents/:name/inbox`.
@@ -494,7 +537,7 @@ pub struct AgentPresence {
 pub struct Event {
     /// Rises by one an event within an epoch of the relay.
     pub seq: u64,
-    /// `message.accepted`, `message.delivered`, `message.received`, `message.refused`,
+    /// `message.accepted`, `message.delivered`, `message.received`, `message.read`, `message.refused`,
     /// `agent.created`, `agent.deleted`, `peer.added`, `peer.changed`, `peer.removed`, `link.up`,
     /// `link.idle`, `link.down`, `link.refused`.
     pub kind: String,

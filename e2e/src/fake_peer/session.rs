@@ -106,6 +106,18 @@ impl Session {
     #[must_use]
     pub fn write(&mut self, kind: Kind, epoch: u64, seq: u64, body: &[u8]) -> Vec<u8> {
         let stream = u8::from(matches!(kind, Kind::Msg | Kind::Ack | Kind::Confirm));
+        self.write_in(stream, kind, (epoch, seq), body)
+    }
+
+    /// Writes a frame of a stream under the next counter.
+    #[must_use]
+    pub fn write_in(
+        &mut self,
+        stream: u8,
+        kind: Kind,
+        (epoch, seq): (u64, u64),
+        body: &[u8],
+    ) -> Vec<u8> {
         let mut frame = vec![kind as u8];
         frame.extend(self.next.to_be_bytes());
         frame.push(stream);
@@ -167,13 +179,13 @@ impl Session {
 }
 
 impl Frame {
-    /// Reads the messages of a MSG frame.
+    /// Reads the items of a MSG frame, in whatever stream.
     ///
     /// # Panics
     /// If the layout is wrong.
     #[must_use]
     pub fn items(&self) -> Vec<Item> {
-        assert_eq!((self.kind, self.stream), (Kind::Msg, 1));
+        assert_eq!(self.kind, Kind::Msg);
         let mut reader = Reader(&self.body);
         let _floor = reader.u64();
         let count = reader.u16();

@@ -2,10 +2,11 @@
 //!
 //! [`opening`] holds the four frames of the handshake (DAG-CBOR), [`session`] the header and tag
 //! of everything after it, [`items`] the body of a MSG and [`receipt`] the body of an ACK, which
-//! is at once a signed receipt batch, [`status`] that of a STATUS and [`stream`] the streams they
-//! belong to. Session frames are a fixed binary layout, all numbers big-endian: they are the hot path. A decoder never panics and never allocates more than its
+//! is at once a signed receipt batch, [`status`] that of a STATUS, [`stream`] the streams they
+//! belong to and [`control`] the records of one of them. Session frames are a fixed binary layout, all numbers big-endian: they are the hot path. A decoder never panics and never allocates more than its
 //! input's length times a small constant.
 
+pub mod control;
 pub mod items;
 pub mod opening;
 mod reader;

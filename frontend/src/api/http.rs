@@ -1,8 +1,8 @@
 //! Requests to the network this page came from.
 
 use entente_lexicon::api::{
-    Accepted, AddPeer, ChangePeer, Health, Inbox, MessageList, MessageStatus, PeerList, PeerView,
-    SendMessage, Ticket,
+    Accepted, AddPeer, ChangePeer, Health, Inbox, MarkedRead, MessageList, MessageStatus, PeerList,
+    PeerView, SendMessage, Ticket,
 };
 use entente_lexicon::keys::{IdentityView, Unfreeze};
 use entente_lexicon::link_view::PeerDetail;
@@ -72,6 +72,12 @@ pub(crate) async fn sent(
 pub(crate) async fn inbox(key: &str, agent: &str, cursor: Option<&str>) -> Result<Inbox, Failure> {
     let path = format!("{}/inbox?{}", agent_path(agent), page(cursor));
     call(Method::GET, &path, key, None::<&()>).await
+}
+
+/// Marks a message in an agent's inbox as read.
+pub(crate) async fn mark_read(key: &str, agent: &str, id: &str) -> Result<MarkedRead, Failure> {
+    let path = format!("{}/inbox/{}/read", agent_path(agent), escape(id));
+    call(Method::POST, &path, key, None::<&()>).await
 }
 
 /// Lists the peers.

@@ -1,5 +1,6 @@
 //! The mail of the agent chosen in the compose panel.
 
+use entente_lexicon::ReceiptStatus;
 use leptos::html::Div;
 use leptos::prelude::*;
 
@@ -100,15 +101,36 @@ fn Letter(entry: Entry) -> impl IntoView {
         .unwrap_or_else(|| "Sealed: what it says is not kept here.".to_owned());
     let (at, status, outgoing) = (entry.at, entry.status.as_str(), entry.outgoing);
     let (message, sealed) = (entry.id.clone(), entry.text.is_none());
+    let unread = !outgoing && entry.status != ReceiptStatus::Read;
     view! {
-        <li class="letter" class:outgoing=outgoing data-testid=id data-message=message data-status=status>
+        <li class="letter" class:outgoing=outgoing class:unread=unread data-testid=id data-message=message data-status=status>
             <div class="letter-head">
                 <span class="letter-who">{heading} <strong>{label}</strong></span>
                 <time datetime=at.to_string()>{clock(at, offset_min())}</time>
             </div>
-            <p class="letter-text" class:sealed=sealed data-testid="message-text">{text}</p>
+            {if unread {
+                view! { <Unopened id=entry.id.clone() text/> }.into_any()
+            } else {
+                view! {
+                    <p class="letter-text" class:sealed=sealed data-testid="message-text">{text}</p>
+                }
+                .into_any()
+            }}
             <div class="letter-end"><LetterActions entry/></div>
         </li>
+    }
+}
+
+/// The text of a letter that nobody has opened: one line of it, until it is.
+#[component]
+fn Unopened(id: String, text: String) -> impl IntoView {
+    let mail = expect_context::<Mail>();
+    view! {
+        <button class="letter-open" type="button" data-testid="open-letter"
+            on:click=move |_| mail.mark_read(id.clone())>
+            <span class="unread-dot" data-testid="unread-dot" role="img" aria-label="Unread."></span>
+            <span class="letter-text" data-testid="message-text">{text}</span>
+        </button>
     }
 }
 
@@ -127,13 +149,27 @@ fn LetterActions(entry: Entry) -> impl IntoView {
         }
         .into_any();
     }
+    let unread = entry.status != ReceiptStatus::Read;
+    let (id, answered) = (entry.id.clone(), entry.id.clone());
     let answer = move |_| {
         let to = store
             .names
             .with_untracked(|names| names.writable(&entry.other));
         mail.reply(to, entry.thread.clone());
+        if unread {
+            mail.mark_read(answered.clone());
+        }
     };
+    let mark = unread.then(|| {
+        view! {
+            <button class="quiet small" type="button" data-testid="mark-read"
+                on:click=move |_| mail.mark_read(id.clone())>
+                "Mark read"
+            </button>
+        }
+    });
     view! {
+        {mark}
         <button class="quiet small" type="button" data-testid="reply" on:click=answer>
             <Icon name="reply"/>
             "Reply"

@@ -82,7 +82,8 @@ impl Conversation {
     /// Puts in one sent message as the network tells of it now. It never goes back a step.
     pub fn update(&mut self, mut message: MessageStatus) {
         if let Some(known) = self.sent.get(&message.id) {
-            if !known.status.is_open() && message.status.is_open() {
+            let undone = !known.status.is_open() && message.status.is_open();
+            if undone || (known.status == ReceiptStatus::Read && message.status != known.status) {
                 return;
             }
             message.content = message.content.or_else(|| known.content.clone());
@@ -113,6 +114,22 @@ impl Conversation {
         self.inbox.get(id)
     }
 
+    /// Notes that a received message was read.
+    pub fn note_read(&mut self, id: &str, at: Timestamp) {
+        if let Some(message) = self.inbox.get_mut(id) {
+            message.read_at.get_or_insert(at);
+        }
+    }
+
+    /// Keeps what was read here while a page of the inbox was on its way.
+    pub fn keep_read(&mut self, before: &Self) {
+        for (id, message) in &before.inbox {
+            if let Some(at) = message.read_at {
+                self.note_read(id, at);
+            }
+        }
+    }
+
     /// Returns the newest sent messages whose end is not known yet.
     #[must_use]
     pub fn pending(&self) -> Vec<String> {
@@ -134,7 +151,10 @@ impl Conversation {
             other: message.from.clone(),
             text: Some(text_of(&message.content)),
             at: message.received_at,
-            status: ReceiptStatus::Delivered,
+            status: match message.read_at {
+                Some(_) => ReceiptStatus::Read,
+                None => ReceiptStatus::Delivered,
+            },
             thread: message.thread.clone(),
         });
         let sent = self.sent.values().map(|message| Entry {
@@ -190,6 +210,7 @@ mod tests {
             priority: 3,
             created_at: Timestamp(at),
             received_at: Timestamp(at),
+            read_at: None,
         }
     }
 
@@ -202,6 +223,7 @@ mod tests {
             to: "did:cf:2@b.example".to_owned(),
             status,
             created_at: Timestamp(at),
+            sent_at: None,
             receipts: Vec::new(),
             content: text.map(|text| Content::Text {
                 text: text.to_owned(),
@@ -242,6 +264,25 @@ mod tests {
             (ReceiptStatus::Delivered, Some("hi"))
         );
         assert!(mail.pending().is_empty());
+    }
+
+    #[test]
+    fn what_was_read_stays_read_at_both_ends() {
+        let mut mail = Conversation::of("alice");
+        mail.update(sent("a", 10, ReceiptStatus::Read, Some("hi")));
+        mail.update(sent("a", 10, ReceiptStatus::Delivered, None));
+        assert_eq!(mail.entries()[0].status, ReceiptStatus::Read);
+        let page = || Inbox {
+            messages: vec![received("b", 20)],
+            cursor: None,
+        };
+        mail.add_inbox(page(), 200);
+        assert_eq!(mail.entries()[1].status, ReceiptStatus::Delivered);
+        mail.note_read("b", Timestamp(30));
+        let mut next = Conversation::of("alice");
+        next.add_inbox(page(), 200);
+        next.keep_read(&mail);
+        assert_eq!(next.entries()[0].status, ReceiptStatus::Read);
     }
 
     #[test]

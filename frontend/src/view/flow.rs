@@ -59,6 +59,7 @@ impl Places {
             Kind::Refused => [peer().or(Some(self.hub)), self.agent(event.from.as_ref())],
             Kind::Delivered
             | Kind::Read
+            | Kind::ReceiptRefused
             | Kind::Received
             | Kind::Expired
             | Kind::Unconfirmed

@@ -66,6 +66,7 @@ impl Health {
                 }
             }
             Kind::Read
+            | Kind::ReceiptRefused
             | Kind::Received
             | Kind::Expired
             | Kind::Unconfirmed

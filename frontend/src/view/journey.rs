@@ -21,7 +21,7 @@ pub enum StepState {
 /// One step of the timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// `accepted`, `delivered` or `refused`; also its test id after `journey-`.
+    /// `sent`, `waiting` or the name of a receipt; also its test id after `journey-`.
     pub name: &'static str,
     /// How it stands.
     pub state: StepState,
@@ -67,8 +67,21 @@ pub fn steps(
             code: receipt.code.clone(),
         })
         .collect();
+    if let Some(at) = message.sent_at {
+        let sent = Step {
+            name: "sent",
+            state: StepState::Done,
+            at: Some(at),
+            after: start.map(|start| format!("+{}", duration(at.since(start)))),
+            by: own.map(|network| network.host.clone()),
+            code: None,
+            note: None,
+        };
+        steps.insert(steps.len().min(1), sent);
+    }
     let ended = steps
         .iter()
+        .filter(|step| step.name != "sent")
         .any(|step| step.name != ReceiptStatus::Accepted.as_str());
     if !ended {
         steps.push(Step {
@@ -132,6 +145,7 @@ mod tests {
             to: "did:cf:2@b.example".to_owned(),
             status: ReceiptStatus::Accepted,
             created_at: Timestamp(0),
+            sent_at: None,
             receipts: receipts
                 .iter()
                 .map(|(status, at, by, code)| ReceiptView {
@@ -187,6 +201,21 @@ mod tests {
             last.note.as_deref().unwrap().contains("b.example"),
             "{last:?}"
         );
+    }
+
+    #[test]
+    fn a_message_that_was_read_went_every_step_of_the_way() {
+        let mut message = message(&[
+            (ReceiptStatus::Accepted, 1_000, "did:cf:own", None),
+            (ReceiptStatus::Delivered, 1_041, "did:cf:b.example", None),
+            (ReceiptStatus::Read, 9_000, "did:cf:b.example", None),
+        ]);
+        message.sent_at = Some(Timestamp(1_005));
+        let steps = steps(&message, Some(&own()), &[peer("b.example")]);
+        let names: Vec<_> = steps.iter().map(|step| step.name).collect();
+        assert_eq!(names, ["accepted", "sent", "delivered", "read"]);
+        assert_eq!(steps[1].after.as_deref(), Some("+5 ms"));
+        assert!(steps.iter().all(|step| step.state == StepState::Done));
     }
 
     #[test]

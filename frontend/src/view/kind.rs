@@ -13,6 +13,8 @@ pub enum Kind {
     Received,
     /// A message of ours will never be delivered.
     Refused,
+    /// A peer passed on a receipt that its agent never gave.
+    ReceiptRefused,
     /// A message of ours was not delivered in time.
     Expired,
     /// A message of ours may or may not have arrived in time.
@@ -66,7 +68,7 @@ struct Known {
 const OTHER: Known = known(Kind::Other, "", "event", "·", Tone::Calm);
 
 /// The kinds with a name.
-const KINDS: [Known; 21] = [
+const KINDS: [Known; 22] = [
     known(
         Kind::Accepted,
         "message.accepted",
@@ -90,6 +92,13 @@ const KINDS: [Known; 21] = [
         Tone::Calm,
     ),
     known(Kind::Refused, "message.refused", "refused", "✕", Tone::Bad),
+    known(
+        Kind::ReceiptRefused,
+        "receipt.refused",
+        "false receipt",
+        "✕",
+        Tone::Bad,
+    ),
     known(Kind::Expired, "message.expired", "expired", "✕", Tone::Bad),
     known(
         Kind::Unconfirmed,

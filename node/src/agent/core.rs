@@ -28,6 +28,8 @@ pub(super) struct Core {
     pub(super) prekeys: Prekeys,
     pub(super) resolving: Resolving,
     pub(super) outbox: Outbox,
+    /// Whether senders are being told what was read.
+    pub(super) telling: Cell<bool>,
     pub(super) reporter: Rc<Reporter>,
     /// The identity, once it has been unsealed in this life of the object.
     pub(super) me: RefCell<Option<Rc<Me>>>,
@@ -45,6 +47,7 @@ impl Core {
             prekeys: Prekeys::default(),
             resolving: Resolving::default(),
             outbox: Outbox::default(),
+            telling: Cell::new(false),
             reporter: Reporter::new(env.clone()),
             me: RefCell::new(None),
             alarm: Cell::new(None),

@@ -7,6 +7,7 @@ use entente_lexicon::api::{AgentNotice, InboxMessage, NewEvent};
 use entente_lexicon::{Did, Host, MessageId, ReceiptStatus, Timestamp};
 use entente_trust::crypto::hash;
 use entente_trust::crypto::kem::KemSecret;
+use entente_trust::crypto::sign::VerifyingKey;
 use entente_trust::message::origin::strip_origin;
 use entente_trust::message::{Body, Envelope, Expected, OpenError, Receiving};
 use entente_well_known::document::RetiredKey;
@@ -150,7 +151,7 @@ impl Core {
 
     /// Asks for a sender's card again. If that was done a moment ago, the batch waits: refusing it
     /// could lose what a key signed that is about to be published.
-    async fn ask_again(&self, sender: &Rc<Contact>) -> Result<Rc<Contact>, ApiError> {
+    pub(super) async fn ask_again(&self, sender: &Rc<Contact>) -> Result<Rc<Contact>, ApiError> {
         if internal::now().since(sender.checked_at.get()) < REFRESH_SPACING_MS {
             return Err(ApiError::new(
                 503,
@@ -330,21 +331,22 @@ impl Core {
         receipt: &Receipt,
         id: MessageId,
         proof: Option<&[u8]>,
-    ) -> Result<Option<EndOf>, ApiError> {
+    ) -> Result<Vec<EndOf>, ApiError> {
         let end = End {
             at: receipt.at,
             by: by.to_owned(),
             code: receipt.code.clone(),
+            sent: receipt.sent,
         };
-        let ended = self.store.step(&id, receipt.status, &end, proof)?;
-        Ok(ended.map(|step| {
-            if receipt.status == ReceiptStatus::Delivered
-                && let Ok(to) = Did::parse(&step.0)
-            {
-                self.conversations.heard(&to, &id);
-            }
-            EndOf::new(id, step, receipt.status, &end)
-        }))
+        let Some(step) = self.store.step(&id, receipt.status, &end, proof)? else {
+            return Ok(Vec::new());
+        };
+        if receipt.status == ReceiptStatus::Delivered
+            && let Ok(to) = Did::parse(&step.to)
+        {
+            self.conversations.heard(&to, &id);
+        }
+        self.ends(id, &step, receipt.status, &end)
     }
 }
 
@@ -367,6 +369,20 @@ fn accept(
         }
     }
     Err(Fault::Unverified(Rc::clone(sender)))
+}
+
+/// Finds the key of a contact that may have signed something at `at` and did: the current one, or
+/// one that was current then.
+pub(super) fn signer_at(
+    contact: &Contact,
+    at: Timestamp,
+    is_by: impl Fn(&VerifyingKey) -> bool,
+) -> Option<&VerifyingKey> {
+    if is_by(&contact.signing) {
+        return Some(&contact.signing);
+    }
+    let old = contact.retired.iter().filter(|old| was_current(old, at));
+    old.map(|old| &old.key).find(|key| is_by(key))
 }
 
 /// Tells whether a retired key may have signed something made at this time. Clocks differ, and what
@@ -440,5 +456,6 @@ pub(super) fn inbox_view(
         priority: body.priority,
         created_at: body.created_at,
         received_at,
+        read_at: None,
     }
 }

@@ -7,6 +7,15 @@ use crate::agent::store::{AgentStore, End};
 use crate::params;
 use crate::store::sqlite::{Row, StoreError};
 
+/// A message of ours that came a step further.
+pub(super) struct Stepped {
+    /// Its recipient.
+    pub(super) to: String,
+    pub(super) accepted_at: Timestamp,
+    /// It had been read before its receipt came.
+    pub(super) is_read: bool,
+}
+
 /// A step as it is kept.
 pub(super) struct Step {
     pub(super) status: ReceiptStatus,
@@ -16,42 +25,65 @@ pub(super) struct Step {
 }
 
 impl AgentStore {
-    /// Writes a step of an outgoing message. Returns its recipient and when it was accepted, or
-    /// nothing if the step changes nothing: it was known, or the message had ended before.
+    /// Writes a step of an outgoing message. Returns what changed, or nothing if the step changes
+    /// nothing: it was known, or the message had ended before.
     pub(super) fn step(
         &self,
         id: &MessageId,
         status: ReceiptStatus,
         end: &End,
         proof: Option<&[u8]>,
-    ) -> Result<Option<(String, Timestamp)>, StoreError> {
+    ) -> Result<Option<Stepped>, StoreError> {
         let bytes = id.to_bytes();
         let row = match status {
             // Nothing ends here.
             ReceiptStatus::Resolving | ReceiptStatus::Accepted | ReceiptStatus::Unconfirmed => self.db.row(
-                "UPDATE messages SET status = ? WHERE id = ? AND outgoing = 1 AND final_at IS NULL
-                 RETURNING peer, stored_at",
-                params![status.as_str(), bytes],
+                "UPDATE messages SET status = ?, sent_at = COALESCE(sent_at, ?)
+                 WHERE id = ? AND outgoing = 1 AND final_at IS NULL
+                 RETURNING peer, stored_at, status",
+                params![status.as_str(), end.sent, bytes],
             )?,
-            // Whoever reads a message has it, whatever its receipt is doing.
-            ReceiptStatus::Read => self.db.row(
-                "UPDATE messages SET status = ? WHERE id = ? AND outgoing = 1
-                    AND NOT EXISTS (SELECT 1 FROM receipts r WHERE r.id = messages.id AND r.status = 'read')
-                 RETURNING peer, stored_at",
-                params![status.as_str(), bytes],
-            )?,
+            // Whoever reads a message has it. A mark that overtakes the receipt waits for it.
+            ReceiptStatus::Read => {
+                self.keep_step(id, status, end, proof)?;
+                let row = self.db.row(
+                    "UPDATE messages SET status = 'read' WHERE id = ? AND outgoing = 1
+                        AND status IN ('delivered', 'expired') RETURNING peer, stored_at, ''",
+                    params![bytes],
+                )?;
+                return row.map(|row| stepped(&row)).transpose();
+            }
             ReceiptStatus::Delivered | ReceiptStatus::Expired | ReceiptStatus::Refused => {
                 self.db.row(
-                    "UPDATE messages SET envelope = NULL, final_at = ?1,
-                        status = CASE WHEN status = 'read' THEN status ELSE ?2 END
-                     WHERE id = ?3 AND outgoing = 1 AND final_at IS NULL RETURNING peer, stored_at",
-                    params![end.at, status.as_str(), bytes],
+                    "UPDATE messages SET envelope = NULL, final_at = ?1, sent_at = COALESCE(sent_at, ?4),
+                        status = iif(?2 <> 'refused' AND EXISTS
+                            (SELECT 1 FROM receipts r WHERE r.id = ?3 AND r.status = 'read'), 'read', ?2)
+                     WHERE id = ?3 AND outgoing = 1 AND final_at IS NULL
+                     RETURNING peer, stored_at, status",
+                    params![end.at, status.as_str(), bytes, end.sent],
                 )?
             }
         };
         let Some(row) = row else { return Ok(None) };
         self.keep_step(id, status, end, proof)?;
-        Ok(Some((row.text(0)?, row.timestamp(1)?)))
+        stepped(&row).map(Some)
+    }
+
+    /// Returns who said that a message was read, and when.
+    pub(super) fn read_end(&self, id: &MessageId) -> Result<Option<End>, StoreError> {
+        let row = self.db.row(
+            "SELECT at, issuer FROM receipts WHERE id = ? AND status = 'read'",
+            params![id.to_bytes()],
+        )?;
+        row.map(|row| {
+            Ok(End {
+                at: row.timestamp(0)?,
+                by: row.text(1)?,
+                code: None,
+                sent: None,
+            })
+        })
+        .transpose()
     }
 
     fn keep_step(
@@ -89,7 +121,7 @@ impl AgentStore {
         let rows = self.db.rows(
             "SELECT r.status, r.at, r.issuer, r.code, p.proof
              FROM receipts r LEFT JOIN proofs p ON p.hash = r.proof
-             WHERE r.id = ? ORDER BY r.at, CASE r.status WHEN 'read' THEN 1 ELSE 0 END",
+             WHERE r.id = ? ORDER BY r.status = 'read', r.at",
             params![id.to_bytes()],
         )?;
         rows.iter()
@@ -101,10 +133,19 @@ impl AgentStore {
                         at: row.timestamp(1)?,
                         by: row.text(2)?,
                         code: row.optional(3, Row::text)?,
+                        sent: None,
                     },
                     proof: row.optional(4, Row::blob)?,
                 })
             })
             .collect()
     }
+}
+
+fn stepped(row: &Row) -> Result<Stepped, StoreError> {
+    Ok(Stepped {
+        to: row.text(0)?,
+        accepted_at: row.timestamp(1)?,
+        is_read: row.text(2)? == ReceiptStatus::Read.as_str(),
+    })
 }

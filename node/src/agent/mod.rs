@@ -5,6 +5,7 @@
 //! at [`object`], then [`send`] and [`deliver`].
 
 mod contacts;
+mod controls;
 mod conversations;
 mod core;
 mod deliver;
@@ -12,6 +13,7 @@ mod handover;
 mod identity;
 mod journey;
 mod keys_store;
+mod marks;
 mod object;
 mod outbox;
 mod prekeys;

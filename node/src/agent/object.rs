@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use entente_lexicon::api::SendMessage;
+use entente_lexicon::api::{MarkRead, SendMessage};
 use worker::{
     DurableObject, Env, Method, Request, Response, State, WebSocket, WebSocketIncomingMessage,
     console_error, durable_object,
@@ -17,7 +17,7 @@ use crate::agent::read::Page;
 use crate::agent::wire::{self, PrekeyReply};
 use crate::drill;
 use crate::error::{ApiError, answer};
-use crate::internal;
+use crate::internal::{self, READ_RECEIPTS};
 use crate::routes::body;
 use crate::shapes::Published;
 
@@ -49,6 +49,7 @@ impl DurableObject for Agent {
         }
         self.core.retry_outbox();
         self.core.resolve_unsealed();
+        self.core.tell_reads();
         self.core.tend();
         Response::empty()
     }
@@ -124,6 +125,11 @@ impl Core {
                 self.take_receipts(&receipts)?;
                 wire::respond(&())
             }
+            (Method::Post, "/controls") => {
+                let controls = wire::read(&mut request).await?;
+                wire::respond(&self.take_controls(controls).await?)
+            }
+            (Method::Post, path) if path.starts_with("/inbox/") => self.route_read(request).await,
             (Method::Post, "/messages") => {
                 let message: SendMessage = body::json(&mut request).await?;
                 let accepted = self.send(message).await?;
@@ -149,6 +155,19 @@ impl Core {
             },
             _ => Err(no_route()),
         }
+    }
+
+    /// `POST /inbox/read` and `POST /inbox/:id/read`.
+    async fn route_read(self: &Rc<Self>, mut request: Request) -> Result<Response, ApiError> {
+        let path = request.path();
+        let rest = path.strip_prefix("/inbox/").unwrap_or_default();
+        let tells = request.headers().has(READ_RECEIPTS)?;
+        let ids = match rest.strip_suffix("/read") {
+            Some(id) => vec![id.to_owned()],
+            None if rest == "read" => body::json::<MarkRead>(&mut request).await?.ids,
+            None => return Err(no_route()),
+        };
+        Ok(Response::from_json(&self.mark_read(&ids, tells)?)?)
     }
 
     /// Makes sure that the agent can act, and takes up what an earlier life left to do.

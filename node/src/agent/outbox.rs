@@ -18,6 +18,7 @@ use worker::{Delay, WebSocket, console_warn};
 use crate::agent::contacts::Contact;
 use crate::agent::core::{Core, address};
 use crate::agent::identity::Me;
+use crate::agent::journey::Stepped;
 use crate::agent::resolving::Again;
 use crate::agent::send::{Draft, Reply, accepted, refusal};
 use crate::agent::socket::push;
@@ -74,16 +75,11 @@ pub(super) struct EndOf {
 }
 
 impl EndOf {
-    /// `step` is what the store says of it: the recipient, and when it was accepted.
-    pub(super) fn new(
-        id: MessageId,
-        (to, accepted_at): (String, Timestamp),
-        status: ReceiptStatus,
-        end: &End,
-    ) -> Self {
+    /// `step` is what the store says of it.
+    pub(super) fn new(id: MessageId, step: &Stepped, status: ReceiptStatus, end: &End) -> Self {
         Self {
             id,
-            to,
+            to: step.to.clone(),
             receipt: ReceiptView {
                 status,
                 at: end.at,
@@ -91,7 +87,7 @@ impl EndOf {
                 code: end.code.clone(),
                 proof: None,
             },
-            accepted_at,
+            accepted_at: step.accepted_at,
         }
     }
 }
@@ -124,7 +120,7 @@ pub(super) enum Outcome {
 /// Where a message stands after it was handed over.
 enum Fate {
     /// It ended.
-    Ended(EndOf),
+    Ended(Vec<EndOf>),
     /// It is tried again: at once, or after a while.
     Again(bool),
     /// What follows is told later, or was told as an error.
@@ -222,7 +218,10 @@ impl Core {
         }
         self.restore_unsealed()?;
         let core = Rc::clone(self);
-        spawn_local(async move { core.tend() });
+        spawn_local(async move {
+            core.tend();
+            core.tell_reads();
+        });
         Ok(())
     }
 
@@ -402,7 +401,7 @@ impl Core {
                 .handed_over(batch.iter().zip(&outcomes).filter_map(stored))?;
             for (departure, outcome) in batch.iter().zip(&outcomes) {
                 match self.store_outcome(departure, outcome, &me, now)? {
-                    Fate::Ended(end) => ended.push(end),
+                    Fate::Ended(ends) => ended.extend(ends),
                     Fate::Again(now) => {
                         again.push(departure.id.clone());
                         at_once |= now;
@@ -463,11 +462,29 @@ impl Core {
             at: now,
             by: me.network.to_string(),
             code,
+            sent: None,
         };
-        let step = self.store.step(&departure.id, status, &end, None)?;
-        Ok(step.map_or(Fate::Open, |step| {
-            Fate::Ended(EndOf::new(departure.id.clone(), step, status, &end))
-        }))
+        Ok(match self.store.step(&departure.id, status, &end, None)? {
+            Some(step) => Fate::Ended(self.ends(departure.id.clone(), &step, status, &end)?),
+            None => Fate::Open,
+        })
+    }
+
+    /// What is told of a step: itself, and that the message was read if that was known before.
+    pub(super) fn ends(
+        &self,
+        id: MessageId,
+        step: &Stepped,
+        status: ReceiptStatus,
+        end: &End,
+    ) -> Result<Vec<EndOf>, ApiError> {
+        let mut ends = vec![EndOf::new(id.clone(), step, status, end)];
+        if step.is_read
+            && let Some(read) = self.store.read_end(&id)?
+        {
+            ends.push(EndOf::new(id, step, ReceiptStatus::Read, &read));
+        }
+        Ok(ends)
     }
 
     /// Tells this agent's programs, and the relay, how messages of ours ended: after those who

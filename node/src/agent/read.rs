@@ -133,7 +133,10 @@ fn inbox_message(me: &Me, row: &StoredMessage) -> Result<InboxMessage, ApiError>
         host: &host,
         name: row.peer_name.clone(),
     };
-    Ok(inbox_view(me, &row.id, from, body, row.stored_at))
+    Ok(InboxMessage {
+        read_at: row.read_at,
+        ..inbox_view(me, &row.id, from, body, row.stored_at)
+    })
 }
 
 fn step_view(step: Step) -> ReceiptView {
@@ -162,16 +165,29 @@ fn status_view(me: &Me, row: &StoredMessage, steps: Vec<Step>) -> Result<Message
         code: None,
         proof: None,
     }];
-    receipts.extend(steps.into_iter().map(step_view));
+    let is_read = row.status == ReceiptStatus::Read;
+    let known = |step: &Step| is_read || step.status != ReceiptStatus::Read;
+    receipts.extend(steps.into_iter().filter(known).map(step_view));
+    // Another clock said when it was read: no earlier than what came before.
+    let latest = receipts.iter().map(|step| step.at).max();
+    for step in &mut receipts {
+        if step.status == ReceiptStatus::Read {
+            step.at = latest.unwrap_or(step.at);
+        }
+    }
     if !row.outgoing {
         // What its sender's relay knew is not ours to tell; it was delivered here.
-        receipts = vec![ReceiptView {
-            status: ReceiptStatus::Delivered,
-            at: row.stored_at,
+        let delivered = Some((ReceiptStatus::Delivered, row.stored_at));
+        let read = row.read_at.map(|at| (ReceiptStatus::Read, at));
+        let own = delivered.into_iter().chain(read);
+        let own = own.map(|(status, at)| ReceiptView {
+            status,
+            at,
             by: me.network.to_string(),
             code: None,
             proof: None,
-        }];
+        });
+        receipts = own.collect();
     }
     let body = me.open_body(&row.id, &row.body)?;
     Ok(MessageStatus {
@@ -179,8 +195,12 @@ fn status_view(me: &Me, row: &StoredMessage, steps: Vec<Step>) -> Result<Message
         direction: if row.outgoing { "out" } else { "in" }.to_owned(),
         from,
         to,
-        status: row.status,
+        status: match row.read_at {
+            Some(_) => ReceiptStatus::Read,
+            None => row.status,
+        },
         created_at: row.created_at,
+        sent_at: row.sent_at,
         receipts,
         peer_name: row.peer_name.clone(),
         content: Some(body.content),

@@ -378,6 +378,7 @@ impl Core {
             at: internal::now(),
             by: me.network.to_string(),
             code: Some(code.to_owned()),
+            sent: None,
         };
         let ended = self.store.transaction(|| {
             let mut ended = Vec::new();
@@ -387,7 +388,7 @@ impl Core {
                         self.store
                             .step(&row.id, ReceiptStatus::Refused, &end, None)?
                 {
-                    ended.push(EndOf::new(row.id, step, ReceiptStatus::Refused, &end));
+                    ended.push(EndOf::new(row.id, &step, ReceiptStatus::Refused, &end));
                 }
             }
             Ok::<_, ApiError>(ended)

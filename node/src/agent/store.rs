@@ -22,7 +22,8 @@ const SCHEMA: &[&str] = &[
         stored_at INTEGER NOT NULL, body BLOB NOT NULL, digest BLOB NOT NULL,
         status TEXT NOT NULL, final_at INTEGER,
         request TEXT, network TEXT NOT NULL, envelope BLOB,
-        place INTEGER, expires INTEGER, seals INTEGER NOT NULL DEFAULT 0)",
+        place INTEGER, expires INTEGER, seals INTEGER NOT NULL DEFAULT 0,
+        sent_at INTEGER, read_at INTEGER)",
     "CREATE UNIQUE INDEX IF NOT EXISTS messages_by_id ON messages(id, outgoing, peer)",
     "CREATE UNIQUE INDEX IF NOT EXISTS messages_by_request ON messages(request)
         WHERE request IS NOT NULL",
@@ -38,6 +39,8 @@ const SCHEMA: &[&str] = &[
         id BLOB NOT NULL, status TEXT NOT NULL, at INTEGER NOT NULL, issuer TEXT NOT NULL,
         code TEXT, proof BLOB, PRIMARY KEY(id, status)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS proofs(hash BLOB PRIMARY KEY, proof BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS marks(
+        n INTEGER PRIMARY KEY, peer TEXT NOT NULL, network TEXT NOT NULL, mark BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS tickets(hash BLOB PRIMARY KEY, expires INTEGER NOT NULL) WITHOUT ROWID",
 ];
 
@@ -98,6 +101,10 @@ pub(super) struct StoredMessage {
     pub(super) status: ReceiptStatus,
     /// The other agent's name, as its card says.
     pub(super) peer_name: Option<String>,
+    /// When the link first sent it.
+    pub(super) sent_at: Option<Timestamp>,
+    /// When it was read here.
+    pub(super) read_at: Option<Timestamp>,
 }
 
 /// A step of a message's journey.
@@ -105,6 +112,8 @@ pub(super) struct End {
     pub(super) at: Timestamp,
     pub(super) by: String,
     pub(super) code: Option<String>,
+    /// When the message was first sent to the peer, if that comes with the step.
+    pub(super) sent: Option<Timestamp>,
 }
 
 /// A message that still has to be handed over.
@@ -442,7 +451,7 @@ impl AgentStore {
 }
 
 const COLUMNS: &str = "n, id, outgoing, peer, host, created_at, stored_at, body, status, \
-     (SELECT c.card ->> 'name' FROM contacts c WHERE c.did = messages.peer)";
+     (SELECT c.card ->> 'name' FROM contacts c WHERE c.did = messages.peer), sent_at, read_at";
 
 fn stored(row: &Row) -> Result<StoredMessage, StoreError> {
     Ok(StoredMessage {
@@ -456,22 +465,24 @@ fn stored(row: &Row) -> Result<StoredMessage, StoreError> {
         body: row.blob(7)?,
         status: ReceiptStatus::parse(&row.text(8)?).unwrap_or(ReceiptStatus::Accepted),
         peer_name: row.optional(9, Row::text)?,
+        sent_at: row.optional(10, Row::timestamp)?,
+        read_at: row.optional(11, Row::timestamp)?,
     })
 }
 
-fn hex_list(ids: impl Iterator<Item = [u8; 16]>) -> String {
+pub(super) fn hex_list(ids: impl Iterator<Item = [u8; 16]>) -> String {
     let list: Vec<String> = ids.map(|id| HEXLOWER.encode(&id)).collect();
     serde_json::to_string(&list).unwrap_or_default()
 }
 
-fn id_bytes(row: &Row, column: usize) -> Result<[u8; 16], StoreError> {
+pub(super) fn id_bytes(row: &Row, column: usize) -> Result<[u8; 16], StoreError> {
     row.blob(column)?
         .try_into()
         .ok()
         .ok_or(StoreError::Column(column))
 }
 
-fn message_id(row: &Row, column: usize) -> Result<MessageId, StoreError> {
+pub(super) fn message_id(row: &Row, column: usize) -> Result<MessageId, StoreError> {
     Ok(MessageId::from_bytes(id_bytes(row, column)?))
 }
 

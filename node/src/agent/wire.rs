@@ -81,8 +81,31 @@ pub(crate) struct Receipt {
     pub(crate) at: Timestamp,
     /// Why it was refused.
     pub(crate) code: Option<String>,
+    /// When it was first sent to the peer.
+    pub(crate) sent: Option<Timestamp>,
     /// The place of its signature among the proofs.
     pub(crate) proof: Option<usize>,
+}
+
+/// From a link, or from an agent of the same network: records that concern this agent's mail. The
+/// answer is a [`DeliveryReply`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Controls {
+    /// The DID of the network the records come from.
+    pub(crate) network: String,
+    /// Its host.
+    pub(crate) host: String,
+    /// The records.
+    pub(crate) items: Vec<ControlItem>,
+}
+
+/// One record of [`Controls`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ControlItem {
+    /// The agent it speaks of or for.
+    pub(crate) from: String,
+    /// See `entente_federation::frame::control`.
+    pub(crate) bytes: ByteBuf,
 }
 
 /// The prekey of an agent, as a link or the agent's object answers.

@@ -45,6 +45,7 @@ pub enum Route {
     CreateAgent,
     ListAgents,
     ShowAgent,
+    ChangeAgent,
     DeleteAgent,
     RotateToken,
     RotateAgentKeys,
@@ -52,6 +53,7 @@ pub enum Route {
     ListMessages,
     ShowMessage,
     Inbox,
+    MarkRead,
     AgentTicket,
     AgentSocket,
     AddPeer,
@@ -137,6 +139,7 @@ pub const TABLE: &[Entry] = &[
     entry("POST", "/agents", Admin, Route::CreateAgent),
     entry("GET", "/agents", Admin, Route::ListAgents),
     entry("GET", "/agents/:name", AdminOrAgent, Route::ShowAgent),
+    entry("PATCH", "/agents/:name", AdminOrAgent, Route::ChangeAgent),
     entry("DELETE", "/agents/:name", Admin, Route::DeleteAgent),
     entry(
         "POST",
@@ -169,6 +172,18 @@ pub const TABLE: &[Entry] = &[
         Route::ShowMessage,
     ),
     entry("GET", "/agents/:name/inbox", AgentMail, Route::Inbox),
+    entry(
+        "POST",
+        "/agents/:name/inbox/read",
+        AgentMail,
+        Route::MarkRead,
+    ),
+    entry(
+        "POST",
+        "/agents/:name/inbox/:id/read",
+        AgentMail,
+        Route::MarkRead,
+    ),
     entry(
         "POST",
         "/agents/:name/ticket",
@@ -382,7 +397,14 @@ mod tests {
 
     #[test]
     fn every_route_that_shows_mail_is_an_agents_own() {
-        for path in ["/messages", "/messages/x", "/inbox", "/ticket"] {
+        for path in [
+            "/messages",
+            "/messages/x",
+            "/inbox",
+            "/inbox/read",
+            "/inbox/x/read",
+            "/ticket",
+        ] {
             for method in ["GET", "POST"] {
                 if let Some((_, access, _)) = route(method, &format!("/agents/alice{path}")) {
                     assert_eq!(access, AgentMail, "{method} {path}");
@@ -411,7 +433,7 @@ mod tests {
         assert_eq!(route("POST", "/agents").unwrap().0, Route::CreateAgent);
         assert_eq!(
             look_up("PUT", "/agents/create"),
-            Found::OtherMethods(vec!["POST", "GET", "DELETE"])
+            Found::OtherMethods(vec!["POST", "GET", "PATCH", "DELETE"])
         );
     }
 

@@ -212,7 +212,10 @@ impl Driver {
 
     /// Finds an agent's object, or the code that refuses its mail; the directory is asked only for
     /// agents not seen lately.
-    async fn object_of(&self, agent: &Did) -> Result<Result<String, &'static str>, ApiError> {
+    pub(super) async fn object_of(
+        &self,
+        agent: &Did,
+    ) -> Result<Result<String, &'static str>, ApiError> {
         let now = internal::now();
         if let Some((object, until)) = self.deliveries.objects.borrow().get(agent)
             && *until > now

@@ -7,6 +7,7 @@
 //! the stored cursors. Start reading at [`driver`].
 
 mod conduct;
+mod controls;
 mod deliver;
 mod detail;
 mod directory;

@@ -135,11 +135,8 @@ impl Driver {
                 self.wake().await?;
                 self.accept(&request)
             }
-            (Method::Post, "/handoff") => {
-                let handoff = wire::read(&mut request).await?;
-                self.wake().await?;
-                wire::respond(&self.take(handoff)?)
-            }
+            (Method::Post, "/handoff") => self.route_handoff(&mut request).await,
+            (Method::Post, "/controls") => self.route_controls(&mut request).await,
             (Method::Post, "/preview") => {
                 let wish: TryPolicy = request.json().await?;
                 self.wake().await?;
@@ -272,6 +269,13 @@ impl Driver {
         self.state.storage().delete_alarm().await?;
         self.state.storage().delete_all().await?;
         Ok(())
+    }
+
+    /// `POST /handoff`.
+    async fn route_handoff(self: &Rc<Self>, request: &mut Request) -> Result<Response, ApiError> {
+        let handoff = wire::read(request).await?;
+        self.wake().await?;
+        wire::respond(&self.take(handoff)?)
     }
 
     /// Takes messages from an agent of ours. Answers once they are stored.

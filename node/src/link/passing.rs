@@ -34,24 +34,38 @@ impl Driver {
         });
     }
 
+    /// What arrives meanwhile is passed on too.
     async fn pass_all_on(self: &Rc<Self>) -> Result<(), ApiError> {
-        for stream in [Stream::Ctl, Stream::Evt] {
-            self.tell_gaps(stream).await?;
-            loop {
-                let arrivals = self.store.arrivals(stream, MAX_BATCH)?;
-                let Some(last) = arrivals.last().map(|arrival| arrival.n) else {
-                    break;
-                };
-                for arrival in &arrivals {
-                    // A later version may send what this one does not know: it is let go.
-                    console_warn!("a record of {} is of an unknown kind", arrival.item.from);
-                }
-                self.store.passed_on(stream, last)?;
-                let count = arrivals.len() as u64;
-                self.feed_quietly(Input::Taken { stream, count });
+        loop {
+            let controls = match self.tell_gaps(Stream::Ctl).await {
+                Ok(()) => self.pass_controls().await,
+                failed => failed,
+            };
+            // Whatever becomes of records, events go on.
+            self.tell_gaps(Stream::Evt).await?;
+            self.pass_events()?;
+            controls?;
+            if self.store.arrived(Stream::Ctl)? == 0 && self.store.arrived(Stream::Evt)? == 0 {
+                return Ok(());
             }
         }
-        Ok(())
+    }
+
+    fn pass_events(self: &Rc<Self>) -> Result<(), ApiError> {
+        let stream = Stream::Evt;
+        loop {
+            let arrivals = self.store.arrivals(stream, MAX_BATCH)?;
+            let Some(last) = arrivals.last().map(|arrival| arrival.n) else {
+                return Ok(());
+            };
+            for arrival in &arrivals {
+                // A later version may send what this one does not know: it is let go.
+                console_warn!("an event of {} is of an unknown kind", arrival.item.from);
+            }
+            self.store.passed_on(stream, last)?;
+            let count = arrivals.len() as u64;
+            self.feed_quietly(Input::Taken { stream, count });
+        }
     }
 
     /// Shows viewers what is missing.

@@ -92,6 +92,7 @@ impl Driver {
             status: status(ended),
             at: ended.at,
             code: ended.code.clone(),
+            sent: ended.sent,
             proof: ended.proof.and_then(|n| places.get(&n).copied()),
         });
         let receipts = Receipts {

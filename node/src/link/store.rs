@@ -21,7 +21,7 @@ const SCHEMA: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS outbox(
         seq INTEGER PRIMARY KEY, id BLOB NOT NULL, sender TEXT NOT NULL, object TEXT NOT NULL,
         recipient TEXT NOT NULL, bytes BLOB NOT NULL, queued_at INTEGER NOT NULL,
-        expires INTEGER, sent INTEGER NOT NULL)",
+        expires INTEGER, sent INTEGER)",
     "CREATE INDEX IF NOT EXISTS outbox_by_id ON outbox(id)",
     "CREATE TABLE IF NOT EXISTS proofs(n INTEGER PRIMARY KEY, proof BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS acks(
@@ -63,6 +63,8 @@ pub(super) struct Ended {
     pub(super) code: Option<String>,
     /// Whether the peer says so; if not, we do.
     pub(super) by_peer: bool,
+    /// When it was first transmitted.
+    pub(super) sent: Option<Timestamp>,
     /// The signature under that.
     pub(super) proof: Option<u64>,
     /// Whether nothing follows.
@@ -194,7 +196,7 @@ impl LinkStore {
         let acked = self.number(&key("out_acked", stream))?;
         let rows = match stream {
             Stream::Msg => self.db.rows(
-                "SELECT o.seq, o.id, LENGTH(o.bytes), o.queued_at, o.expires, o.sent, d.seq IS NOT NULL
+                "SELECT o.seq, o.id, LENGTH(o.bytes), o.queued_at, o.expires, o.sent IS NOT NULL, d.seq IS NOT NULL
                  FROM outbox o LEFT JOIN doubts d ON d.seq = o.seq WHERE o.seq > ? ORDER BY o.seq",
                 params![acked],
             )?,
@@ -255,9 +257,7 @@ impl LinkStore {
                 Some(outgoing) => self.append(*stream, *seq, *sent, outgoing, now),
                 None => Ok(()),
             },
-            Change::Sent { stream, upto } => {
-                self.set_meta(&key("out_sent", *stream), &upto.to_string())
-            }
+            Change::Sent { stream, upto } => self.sent(*stream, *upto, now),
             // The handoff's answer carries it; nothing is kept.
             Change::Refuse { .. } => Ok(()),
             Change::Bounced {
@@ -323,9 +323,21 @@ impl LinkStore {
                 item.bytes.as_ref(),
                 now,
                 item.expires,
-                sent
+                sent.then_some(now)
             ],
         )
+    }
+
+    /// Notes how far a stream may have been transmitted, and of messages since when.
+    fn sent(&self, stream: Stream, upto: u64, now: Timestamp) -> Result<(), StoreError> {
+        let name = key("out_sent", stream);
+        if stream == Stream::Msg {
+            self.db.exec(
+                "UPDATE outbox SET sent = ? WHERE seq > ? AND seq <= ? AND sent IS NULL",
+                params![now, self.number(&name)?, upto],
+            )?;
+        }
+        self.set_meta(&name, &upto.to_string())
     }
 
     /// Keeps a signature; returns its place.
@@ -465,7 +477,7 @@ impl LinkStore {
             "SELECT o.seq, o.id, o.object, r.code,
                 COALESCE(r.at, a.at, d.at, 0), COALESCE(r.by_peer, o.seq <= ?1),
                 CASE WHEN r.seq IS NOT NULL THEN r.proof WHEN o.seq <= ?1 THEN a.proof ELSE d.proof END,
-                r.seq IS NOT NULL OR o.seq <= ?1
+                r.seq IS NOT NULL OR o.seq <= ?1, o.sent
              FROM outbox o LEFT JOIN refusals r ON r.seq = o.seq
                 LEFT JOIN doubts d ON d.seq = o.seq AND d.told = 0
                 LEFT JOIN acks a ON a.upto = (SELECT MIN(upto) FROM acks WHERE upto >= o.seq)
@@ -485,6 +497,7 @@ impl LinkStore {
                     by_peer: row.flag(5)?,
                     proof: row.optional(6, Row::integer)?,
                     is_final: row.flag(7)?,
+                    sent: row.optional(8, Row::timestamp)?,
                 })
             })
             .collect()

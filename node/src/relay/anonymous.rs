@@ -46,7 +46,12 @@ impl Anonymiser {
     /// the reason only where the event is about a link, which is public anyway.
     #[must_use]
     pub fn event(&self, event: &Event) -> Event {
-        let hide = |name: &Option<String>| name.as_ref().map(|name| self.id(name, event.at));
+        // Who reads when is told to the writer alone.
+        let is_read = event.kind == "message.read";
+        let hide = |name: &Option<String>| {
+            let name = name.as_ref().filter(|_| !is_read);
+            name.map(|name| self.id(name, event.at))
+        };
         let about_link = event.kind.starts_with("link.") || event.kind.starts_with("peer.");
         let public = |text: &Option<String>| text.clone().filter(|_| about_link);
         Event {
@@ -129,6 +134,16 @@ mod tests {
             (7, "message.refused", NOON)
         );
         assert!(seen.from.is_some() && seen.to.is_some() && seen.from != seen.to);
+    }
+
+    #[test]
+    fn who_reads_when_is_told_to_no_observer() {
+        let read = Event {
+            kind: "message.read".to_owned(),
+            ..message()
+        };
+        let seen = Anonymiser::new(b"secret").event(&read);
+        assert_eq!((seen.from, seen.to, seen.message), (None, None, None));
     }
 
     #[test]

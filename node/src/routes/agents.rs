@@ -1,6 +1,6 @@
 //! Agents: birth, listing, death, tokens.
 
-use entente_lexicon::api::{AgentCreated, AgentList, CreateAgent, NewEvent, NewToken};
+use entente_lexicon::api::{AgentCreated, AgentList, ChangeAgent, CreateAgent, NewEvent, NewToken};
 use entente_lexicon::keys::AgentKeys;
 use entente_lexicon::{Address, AgentName, Did, Host};
 use entente_trust::crypto::token::Token;
@@ -14,7 +14,7 @@ use crate::lifecycle::bury;
 use crate::routes::call::{Call, Ready, unknown_agent};
 use crate::routes::{body, reply};
 use crate::shapes::{AgentInit, CardPaper, InitAgent, Nothing, PublishCard};
-use crate::store::agents::NewAgent;
+use crate::store::agents::{NewAgent, READ_RECEIPTS};
 
 /// The longest name of a model.
 const MAX_MODEL_CHARS: usize = 200;
@@ -121,16 +121,19 @@ fn check(wish: &CreateAgent) -> Result<(AgentName, bool), ApiError> {
             "`model` is 1 to 200 characters long where it is given.",
         ));
     }
-    let setting = wish
-        .config
-        .as_ref()
-        .and_then(|config| config.get("adminRead"));
-    match setting {
-        None => Ok((name, false)),
-        Some(Value::Bool(admin_read)) => Ok((name, *admin_read)),
+    let admin_read = switch(wish, "adminRead")?;
+    switch(wish, READ_RECEIPTS)?;
+    Ok((name, admin_read))
+}
+
+/// Reads a setting that is on or off; off unless told.
+fn switch(wish: &CreateAgent, name: &str) -> Result<bool, ApiError> {
+    match wish.config.as_ref().and_then(|config| config.get(name)) {
+        None => Ok(false),
+        Some(Value::Bool(on)) => Ok(*on),
         Some(_) => Err(ApiError::bad_request(
             "INVALID_BODY",
-            "`config.adminRead` is true or false.",
+            format!("`config.{name}` is true or false."),
         )),
     }
 }
@@ -147,6 +150,23 @@ pub(super) async fn list(call: &Call) -> Result<Response, ApiError> {
 pub(super) async fn show(call: &Call) -> Result<Response, ApiError> {
     let ready = call.ready().await?;
     reply::json(200, &call.agent().await?.view(&ready.row.host))
+}
+
+/// `PATCH /agents/:name`: what is absent stays as it is.
+pub(super) async fn change(mut call: Call) -> Result<Response, ApiError> {
+    let ready = call.ready().await?;
+    let wish: ChangeAgent = body::json(&mut call.request).await?;
+    let row = call.agent().await?;
+    if let Some(on) = wish.read_receipts {
+        call.audit("agent.change", row.name.as_str()).await?;
+        let directory = call.directory()?;
+        if !directory.set_read_receipts(&row.object_id, on).await? {
+            return Err(unknown_agent(row.name.as_str()));
+        }
+    }
+    let row = call.directory()?.agent_by_object(&row.object_id).await?;
+    let row = row.ok_or_else(|| unknown_agent(call.parameter()))?;
+    reply::json(200, &row.view(&ready.row.host))
 }
 
 /// `DELETE /agents/:name`: its keys and mail are wiped, a tombstone stays. Repeatable.
@@ -255,8 +275,10 @@ mod tests {
                 .unwrap()
                 .1
         );
-        let odd = wish(json!({"name": "a", "config": {"adminRead": "yes"}})).unwrap_err();
-        assert_eq!(odd.code, "INVALID_BODY");
+        for setting in ["adminRead", "readReceipts"] {
+            let odd = wish(json!({"name": "a", "config": {setting: "yes"}})).unwrap_err();
+            assert_eq!(odd.code, "INVALID_BODY");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use worker::Response;
 use crate::auth::gate::Caller;
 use crate::auth::table::Route;
 use crate::error::{ApiError, REQUEST_ID};
-use crate::internal::{self, ACTOR};
+use crate::internal::{self, ACTOR, READ_RECEIPTS};
 use crate::routes::body;
 use crate::routes::call::{Call, unknown_agent};
 
@@ -50,6 +50,9 @@ pub(super) async fn forward(mut call: Call, route: Route) -> Result<Response, Ap
     let path = inner_path(url.path(), url.query());
     let mut headers = vec![(REQUEST_ID, call.id.as_str())];
     headers.extend(actor.map(|actor| (ACTOR, actor)));
+    if row.tells_reads() {
+        headers.push((READ_RECEIPTS, "1"));
+    }
     let stub = internal::agent(&call.env, &row.object_id)?;
     internal::forward(&stub, &call.request, &path, &headers, body.as_deref()).await
 }
@@ -73,11 +76,12 @@ fn inner_path(path: &str, query: Option<&str>) -> String {
 
 /// Returns what the audit log calls an access by the admin.
 fn action(route: Route) -> &'static str {
-    const ACTIONS: [(Route, &str); 6] = [
+    const ACTIONS: [(Route, &str); 7] = [
         (Route::SendMessage, "mail.send"),
         (Route::ListMessages, "mail.list"),
         (Route::ShowMessage, "mail.show"),
         (Route::Inbox, "mail.inbox"),
+        (Route::MarkRead, "mail.read"),
         (Route::AgentTicket, "mail.ticket"),
         (Route::AgentSocket, "mail.socket"),
     ];

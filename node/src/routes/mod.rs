@@ -104,6 +104,7 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::CreateAgent => agents::create(call).await,
         Route::ListAgents => agents::list(&call).await,
         Route::ShowAgent => agents::show(&call).await,
+        Route::ChangeAgent => agents::change(call).await,
         Route::DeleteAgent => agents::delete(&call).await,
         Route::RotateToken => agents::rotate_token(&call).await,
         Route::RotateAgentKeys => agents::rotate_keys(&call).await,
@@ -111,6 +112,7 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         | Route::ListMessages
         | Route::ShowMessage
         | Route::Inbox
+        | Route::MarkRead
         | Route::AgentTicket
         | Route::AgentSocket => mail::forward(call, entry.route).await,
         Route::AddPeer => peers::add(call).await,

@@ -82,6 +82,9 @@ pub struct NewAgent<'a> {
     pub token_hash: &'a str,
 }
 
+/// The setting by which an agent tells senders that it has read their messages.
+pub const READ_RECEIPTS: &str = "readReceipts";
+
 const COLUMNS: &str = "object_id, name, did, status, model, config, admin_read, token_hash, \
                        public_keys, created_at, changed_at";
 
@@ -96,6 +99,14 @@ impl AgentRow {
     #[must_use]
     pub fn admin_may_read(&self) -> bool {
         self.admin_read != 0
+    }
+
+    /// Tells whether senders are told that this agent has read their messages.
+    #[must_use]
+    pub fn tells_reads(&self) -> bool {
+        let config: BTreeMap<String, Value> =
+            serde_json::from_str(&self.config).unwrap_or_default();
+        config.get(READ_RECEIPTS) == Some(&Value::Bool(true))
     }
 
     /// Shows the agent as the API does.
@@ -118,6 +129,7 @@ impl AgentRow {
             created_at: Timestamp(self.created_at),
             model: self.model.clone(),
             admin_read: self.admin_may_read(),
+            read_receipts: self.tells_reads(),
             config,
             public_keys,
         }
@@ -343,6 +355,20 @@ impl Directory {
     pub async fn put_token(&self, object_id: &str, hash: &str) -> Result<bool, ApiError> {
         let sql = "UPDATE agents SET token_hash = ?2 WHERE object_id = ?1 AND status = 'active'";
         Ok(self.run(sql, &[object_id.into(), hash.into()]).await? == 1)
+    }
+
+    /// Decides whether senders are told that an agent has read their messages.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn set_read_receipts(&self, object_id: &str, on: bool) -> Result<bool, ApiError> {
+        let sql = "UPDATE agents SET config = json_set(config, '$.' || ?2, json(?3))
+                   WHERE object_id = ?1 AND status = 'active'";
+        let on = if on { "true" } else { "false" };
+        let changes = self
+            .run(sql, &[object_id.into(), READ_RECEIPTS.into(), on.into()])
+            .await?;
+        Ok(changes == 1)
     }
 
     /// Reads an agent's countersigned card and its identity log.

@@ -27,7 +27,7 @@
 //! who signed, and names the recipient, so whoever opens a message cannot pass it on as if it had
 //! been sent to somebody else. Lengths are exact, unknown suites are refused, nothing is
 //! negotiated. Where relays must know which agent sent a message, it carries an [`origin`] on the
-//! outside.
+//! outside. That a message was [`read`], its recipient says in a mark of its own.
 //!
 //! Start reading at [`Sending`] and [`Receiving`].
 
@@ -40,6 +40,7 @@ mod outer;
 mod padding;
 mod prekey;
 mod ratchet;
+pub mod read;
 mod receiving;
 mod sealed;
 mod sending;
