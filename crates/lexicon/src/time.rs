@@ -38,6 +38,12 @@ impl Timestamp {
     }
 }
 
+/// Tells whether `text` names an instant in RFC 3339 that UTC can name so too, before 1970 as well.
+pub(crate) fn is_rfc3339(text: &str) -> bool {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .is_ok_and(|instant| instant.unix_timestamp_nanos() / 1_000_000 <= i128::from(MAX_MS))
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let clamped = self.0.min(MAX_MS);

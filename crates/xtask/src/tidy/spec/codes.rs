@@ -11,7 +11,8 @@ use super::source::{self, Texts};
 use super::{ERRORS, Files};
 
 /// The crates whose codes reach a client.
-const FOLDERS: [&str; 5] = [
+const FOLDERS: [&str; 6] = [
+    "crates/lexicon/src/schema/",
     "crates/memory/src/",
     "federation/src/",
     "node/src/",
