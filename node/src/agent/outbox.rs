@@ -32,6 +32,8 @@ const MAX_BATCH_ITEMS: usize = 256;
 const MAX_BATCH_BYTES: usize = 512 * 1024;
 /// Bytes that may wait in memory and in SQLite; beyond them a send is refused.
 const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
+/// How long a burst may take to come in before what there is of it is stored.
+const GATHER_MS: u64 = 20;
 /// While anything waits, an alarm is due at most so far ahead: whatever happens to this object,
 /// it wakes again and goes on.
 const WATCH_MS: u64 = 10_000;
@@ -256,7 +258,11 @@ impl Core {
     }
 
     async fn run(self: &Rc<Self>, destination: &Destination) {
-        while let Some(batch) = self.next_batch(destination) {
+        loop {
+            self.gather(destination).await;
+            let Some(batch) = self.next_batch(destination) else {
+                return;
+            };
             if batch.is_empty() {
                 continue;
             }
@@ -271,6 +277,25 @@ impl Core {
                 self.wake_in(RETRY_MS);
                 return;
             }
+        }
+    }
+
+    /// Lets a burst come in whole: as long as every turn of the event loop brings more, what waits
+    /// is not stored yet. A message that waits alone goes at once.
+    async fn gather(&self, destination: &Destination) {
+        let waiting = || {
+            let queues = self.outbox.queues.borrow();
+            queues.get(destination).map_or(0, |queue| queue.waiting.len())
+        };
+        let begun = internal::now();
+        let mut seen = waiting();
+        while (2..MAX_BATCH_ITEMS).contains(&seen) && internal::now().since(begun) < GATHER_MS {
+            Delay::from(Duration::ZERO).await;
+            let more = waiting();
+            if more == seen {
+                return;
+            }
+            seen = more;
         }
     }
 
