@@ -26,6 +26,11 @@ use crate::handshake::fault::Misbehaved;
 
 /// A batch only partly settled is acknowledged in part after this long.
 const ACK_DELAY_MS: u64 = 200;
+/// Acknowledgements are at least so far apart, unless much waits for one: a signature, and what its
+/// receiver stores, are then shared by all that was settled meanwhile.
+const ACK_SPACING_MS: u64 = 20;
+/// The part of the window that is acknowledged at once.
+const ACK_SHARE: u64 = 4;
 /// A sender that never confirms is not listened to beyond this.
 const MAX_UNCONFIRMED: usize = 2048;
 
@@ -64,11 +69,18 @@ struct Heard {
     weight: u64,
     /// The last number of each frame.
     batches: VecDeque<u64>,
+    /// When the last acknowledgement was sent.
+    acked_at: Option<Timestamp>,
 }
 
 impl Heard {
     fn end(&self) -> u64 {
         self.ack_next.saturating_add(self.ids.len() as u64)
+    }
+
+    /// Whether what waits for an acknowledgement takes up much of the window.
+    fn is_much(&self, window: &Amount) -> bool {
+        self.ids.len() as u64 >= window.items / ACK_SHARE || self.weight >= window.bytes / ACK_SHARE
     }
 }
 
@@ -225,7 +237,8 @@ impl Inbox {
         }
     }
 
-    /// Acknowledges every batch that is settled; a part of one only after a while.
+    /// Acknowledges every batch that is settled, those that follow closely together; a part of one
+    /// only after a while.
     pub(super) fn acknowledge(
         &mut self,
         now: Timestamp,
@@ -249,6 +262,14 @@ impl Inbox {
             self.ack_at = partly.then(|| self.ack_at.unwrap_or(now.after(ACK_DELAY_MS)));
             return;
         };
+        let spaced = heard.acked_at.map(|at| at.after(ACK_SPACING_MS));
+        if let Some(at) = spaced.filter(|at| !late && now < *at)
+            && !heard.is_much(session.ours.of(STREAM))
+        {
+            self.ack_at = self.ack_at.into_iter().chain([at]).min();
+            return;
+        }
+        heard.acked_at = Some(now);
         self.ack_at = None;
         let from = heard.ack_next;
         let count = usize::try_from(upto.saturating_sub(from).saturating_add(1));
@@ -342,6 +363,7 @@ impl Inbox {
             ids: VecDeque::new(),
             weight: 0,
             batches: VecDeque::new(),
+            acked_at: None,
         });
         let count = heard.ids.len().saturating_add(items.len()) as u64;
         let more: u64 = items.iter().map(|item| u64::from(item.weight())).sum();

@@ -4,7 +4,7 @@ use entente_federation::{Event, Item, Limits, Misbehaved, Stream};
 use entente_lexicon::api::LinkState;
 use proptest::prelude::*;
 
-use crate::pair::{ALPHA, BETA, Pair, agent};
+use crate::pair::{ALPHA, BETA, LATENCY_MS, Pair, agent};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -169,6 +169,30 @@ fn under_load_everything_ready_goes_in_one_frame() {
     assert!(pair.run_until(5_000, Pair::settled));
     let acks = pair.nodes[ALPHA].store.evidence;
     assert_eq!(acks, 1, "one receipt for one completed batch");
+}
+
+#[test]
+fn messages_that_follow_closely_share_acknowledgements_and_one_alone_waits_for_nothing() {
+    let mut pair = Pair::new(3);
+    pair.agent_ms = 0;
+    pair.start_both();
+    pair.run_for(1_000);
+    let alone = |pair: &mut Pair| {
+        pair.send(ALPHA, 1);
+        pair.run_for(3 * LATENCY_MS);
+        assert!(pair.settled(), "acknowledged as soon as it was there");
+    };
+    alone(&mut pair);
+    let before = pair.nodes[ALPHA].store.evidence;
+    for _ in 0..100 {
+        pair.send(ALPHA, 1);
+        pair.run_for(1);
+    }
+    assert!(pair.run_until(100, Pair::settled));
+    let acks = pair.nodes[ALPHA].store.evidence - before;
+    assert!((4..=7).contains(&acks), "{acks} for 100 messages in 100 ms");
+    pair.run_for(1_000);
+    alone(&mut pair);
 }
 
 #[test]

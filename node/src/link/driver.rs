@@ -3,12 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::time::Duration;
 
 use entente_federation::{Change, CloseCode, Event, Input, Link, Outputs, Request, SocketId};
 use entente_lexicon::Timestamp;
 use entente_lexicon::api::{LinkState, NewEvent};
 use wasm_bindgen_futures::spawn_local;
-use worker::{Env, State, WebSocket, console_error, console_warn};
+use worker::{Delay, Env, State, WebSocket, console_error, console_warn};
 
 use crate::config::{Config, Problem};
 use crate::error::ApiError;
@@ -47,6 +48,8 @@ pub(super) struct Driver {
     reported: RefCell<(&'static str, Option<String>)>,
     /// The earliest alarm set; a spurious one is harmless, so a later wish does not move it.
     armed: Cell<Option<Timestamp>>,
+    /// The earliest timer in memory, likewise.
+    timer: Cell<Option<Timestamp>>,
 }
 
 impl Driver {
@@ -70,6 +73,7 @@ impl Driver {
             noted: RefCell::new(None),
             reported: RefCell::default(),
             armed: Cell::new(None),
+            timer: Cell::new(None),
             state,
             env,
         })
@@ -134,7 +138,7 @@ impl Driver {
             self.reset();
             return Err(error);
         }
-        self.arm(outputs.wake);
+        self.wake_at(outputs.wake);
         for (socket, frame) in &outputs.transmits {
             self.transmit(*socket, frame);
         }
@@ -225,6 +229,29 @@ impl Driver {
         self.arm(Some(internal::now().after(RESET_RETRY_MS)));
     }
 
+    /// Comes back in time. Alarms outlive this object, but each is a write: what is due within a
+    /// moment is left to a timer, and the alarm stands behind it.
+    pub(super) fn wake_at(self: &Rc<Self>, wake: Option<Timestamp>) {
+        let Some(at) = wake else { return };
+        let now = internal::now();
+        if at >= now.after(SOON_MS) {
+            return self.arm(Some(at));
+        }
+        self.arm(Some(now.after(SOON_MS)));
+        if self.timer.get().is_some_and(|due| due <= at && due > now) {
+            return;
+        }
+        self.timer.set(Some(at));
+        let driver = Rc::clone(self);
+        spawn_local(async move {
+            Delay::from(Duration::from_millis(at.since(now).max(1))).await;
+            driver
+                .timer
+                .set(driver.timer.get().filter(|due| *due != at));
+            driver.feed_quietly(Input::Timeout);
+        });
+    }
+
     /// Sets the alarm, unless one is due sooner.
     pub(super) fn arm(&self, wake: Option<Timestamp>) {
         let Some(at) = wake else { return };
@@ -235,7 +262,7 @@ impl Driver {
         self.armed.set(Some(at));
         let storage = self.state.storage();
         spawn_local(async move {
-            let wait = std::time::Duration::from_millis(at.since(now));
+            let wait = Duration::from_millis(at.since(now));
             if let Err(error) = storage.set_alarm(wait).await {
                 console_warn!("the alarm could not be set: {error}");
             }
@@ -307,6 +334,8 @@ impl Driver {
 /// After a failed write: close as "service restart", and try again after this.
 const RESET_CLOSE: u16 = 1012;
 const RESET_RETRY_MS: u64 = 1_000;
+/// What is due sooner than this is left to a timer in memory.
+const SOON_MS: u64 = 1_000;
 
 /// The error of a link that leads nowhere.
 pub(super) fn not_peered() -> ApiError {
