@@ -9,6 +9,7 @@ use worker::{Env, State, WebSocket};
 
 use crate::agent::contacts::Contacts;
 use crate::agent::conversations::Conversations;
+use crate::agent::handed::Handed;
 use crate::agent::identity::Me;
 use crate::agent::outbox::Outbox;
 use crate::agent::prekeys::Prekeys;
@@ -30,6 +31,7 @@ pub(super) struct Core {
     pub(super) outbox: Outbox,
     /// Whether senders are being told what was read.
     pub(super) telling: Cell<bool>,
+    pub(super) handed: Handed,
     pub(super) reporter: Rc<Reporter>,
     /// The identity, once it has been unsealed in this life of the object.
     pub(super) me: RefCell<Option<Rc<Me>>>,
@@ -48,6 +50,7 @@ impl Core {
             resolving: Resolving::default(),
             outbox: Outbox::default(),
             telling: Cell::new(false),
+            handed: Handed::default(),
             reporter: Reporter::new(env.clone()),
             me: RefCell::new(None),
             alarm: Cell::new(None),

@@ -308,6 +308,7 @@ impl Core {
                 let id = MessageId::from_bytes(bytes.map_err(ApiError::internal)?);
                 let proof = receipt.proof.and_then(|place| receipts.proofs.get(place));
                 let proof = proof.map(|proof| proof.as_slice());
+                self.handed.forget(&id);
                 match self.unseal(&id, receipt.code.as_deref())? {
                     Again::No => {
                         ended.extend(self.take_receipt(&receipts.by, receipt, id, proof)?)

@@ -9,6 +9,7 @@ mod controls;
 mod conversations;
 mod core;
 mod deliver;
+mod handed;
 mod handover;
 mod identity;
 mod journey;

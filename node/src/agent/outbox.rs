@@ -285,7 +285,9 @@ impl Core {
     async fn gather(&self, destination: &Destination) {
         let waiting = || {
             let queues = self.outbox.queues.borrow();
-            queues.get(destination).map_or(0, |queue| queue.waiting.len())
+            queues
+                .get(destination)
+                .map_or(0, |queue| queue.waiting.len())
         };
         let begun = internal::now();
         let mut seen = waiting();
@@ -415,15 +417,10 @@ impl Core {
         }
         let me = self.identity()?;
         let now = internal::now();
-        let stored = |(departure, outcome): (&Departure, &Outcome)| match outcome {
-            Outcome::Stored => Some(departure.id.to_bytes()),
-            Outcome::Delivered | Outcome::Refused(_) => None,
-        };
-        let (ended, again, at_once) = self.store.transaction(|| {
+        let is_stored = |outcome: &Outcome| matches!(outcome, Outcome::Stored);
+        let settled = || {
             let mut ended = Vec::new();
             let (mut again, mut at_once) = (Vec::new(), false);
-            self.store
-                .handed_over(batch.iter().zip(&outcomes).filter_map(stored))?;
             for (departure, outcome) in batch.iter().zip(&outcomes) {
                 match self.store_outcome(departure, outcome, &me, now)? {
                     Fate::Ended(ends) => ended.extend(ends),
@@ -435,7 +432,15 @@ impl Core {
                 }
             }
             Ok::<_, ApiError>((ended, again, at_once))
-        })?;
+        };
+        let (ended, again, at_once) = if outcomes.iter().all(is_stored) {
+            Default::default()
+        } else {
+            self.store.transaction(settled)?
+        };
+        let stored = batch.iter().zip(&outcomes);
+        let stored = stored.filter(|(_, outcome)| is_stored(outcome));
+        self.note_handed(stored.map(|(departure, _)| departure));
         for (departure, outcome) in batch.iter().zip(&outcomes) {
             self.outbox.give_room(departure.bytes.len());
             let answer = match outcome {

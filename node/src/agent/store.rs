@@ -6,6 +6,7 @@ use std::rc::Rc;
 use data_encoding::HEXLOWER;
 use entente_lexicon::{Did, Host, MessageId, ReceiptStatus, Timestamp};
 
+use crate::agent::handed::{Tail, Tails};
 use crate::params;
 use crate::shapes::Resolved;
 use crate::store::sqlite::{Row, Sqlite, StoreError};
@@ -298,15 +299,17 @@ impl AgentStore {
             .collect()
     }
 
-    /// Marks messages as handed over, so that they are not handed over again.
-    pub(super) fn handed_over(
-        &self,
-        ids: impl Iterator<Item = [u8; 16]>,
-    ) -> Result<(), StoreError> {
+    /// Marks messages as handed over, so that they are not handed over again. One that was sealed
+    /// anew meanwhile has another tail and stays.
+    pub(super) fn handed_over(&self, tails: &Tails) -> Result<(), StoreError> {
+        let hex = |(id, tail): (&[u8; 16], &Tail)| [HEXLOWER.encode(id), HEXLOWER.encode(tail)];
+        let list: Vec<_> = tails.iter().map(hex).collect();
         self.db.exec(
             "UPDATE messages SET envelope = NULL
-             WHERE id IN (SELECT unhex(value) FROM json_each(?)) AND outgoing = 1",
-            params![hex_list(ids)],
+             FROM (SELECT unhex(value->>0) AS id, unhex(value->>1) AS tail FROM json_each(?)) AS h
+             WHERE messages.id = h.id AND messages.outgoing = 1
+                AND substr(messages.envelope, -16) = h.tail",
+            params![serde_json::to_string(&list).unwrap_or_default()],
         )
     }
 
