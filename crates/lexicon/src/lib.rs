@@ -12,6 +12,7 @@ pub mod level;
 pub mod link_view;
 pub mod message;
 pub mod record;
+pub mod records;
 pub mod schema;
 pub mod time;
 

@@ -36,6 +36,12 @@ impl Timestamp {
         let millis = instant.unix_timestamp_nanos() / 1_000_000;
         u64::try_from(millis).ok().map(Self)
     }
+
+    /// Parses an RFC 3339 instant; one before the Unix epoch is taken for the epoch.
+    #[must_use]
+    pub fn parse_or_epoch(text: &str) -> Option<Self> {
+        Self::parse(text).or_else(|| is_rfc3339(text).then_some(Self(0)))
+    }
 }
 
 /// Tells whether `text` names an instant in RFC 3339 that UTC can name so too, before 1970 as well.

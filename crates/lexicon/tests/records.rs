@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 
 use common::{Sample, catalogue, invalid, valid};
 use entente_lexicon::RecordKey;
+use entente_lexicon::records::MemoryFields;
 use entente_lexicon::schema::{
     Code, KeyKind, LexiconError, Lexicons, MAX_DEPTH, MAX_RECORD_BYTES, lexicons,
 };
@@ -32,6 +33,8 @@ fn every_record_under_valid_is_one() {
         let found = catalogue().validate(record);
         let found = found.unwrap_or_else(|fault| panic!("{name}: {fault}"));
         assert_eq!(found.nsid(), record["$type"], "{name}");
+        let memory = found.nsid().starts_with("agent.memory.");
+        assert!(!memory || MemoryFields::of(record).is_ok(), "{name}");
     }
     let shown: BTreeSet<_> = samples
         .iter()
@@ -93,6 +96,9 @@ fn a_record_belongs_to_the_collection_of_its_type() {
 fn a_collection_says_which_keys_its_records_have() {
     let key = |text: &str| RecordKey::parse(text).unwrap();
     let kind = |nsid: &str| lexicons().record_type(nsid).unwrap().key();
+    let written = ["episode", "fact", "profile"]
+        .map(|name| kind(&format!("agent.memory.{name}")).to_string());
+    assert_eq!(written, ["tid", "any", "literal:self"]);
     assert_eq!(kind("agent.memory.profile"), KeyKind::Literal("self"));
     assert!(kind("agent.memory.profile").accepts(&key("self")));
     assert!(!kind("agent.memory.profile").accepts(&key("other")));

@@ -14,6 +14,7 @@ mod link;
 mod model;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::Value;
 
@@ -164,6 +165,18 @@ impl<'a> RecordType<'a> {
     #[must_use]
     pub fn key(&self) -> KeyKind<'a> {
         KeyKind::parse(&self.record.key).unwrap_or(KeyKind::Any)
+    }
+}
+
+impl fmt::Display for KeyKind<'_> {
+    /// Writes it as a document does.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tid => f.write_str("tid"),
+            Self::Nsid => f.write_str("nsid"),
+            Self::Any => f.write_str("any"),
+            Self::Literal(literal) => write!(f, "literal:{literal}"),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod closes;
 mod codes;
 mod directory;
 mod frames;
+mod lexicons;
 mod limits;
 mod markdown;
 mod model;
@@ -38,6 +39,7 @@ pub(super) fn check(repo: &Repo) -> Result<Vec<String>> {
     faults.extend(threats::check(&files)?);
     faults.extend(model::check(&files)?);
     faults.extend(states::check(&files)?);
+    faults.extend(lexicons::check(&files)?);
     Ok(faults)
 }
 
@@ -59,6 +61,7 @@ impl Files {
                 "*.sql",
                 "*.pv",
                 "*.toml",
+                "crates/lexicon/lexicons/*.json",
             ],
             repo.root(),
         );
