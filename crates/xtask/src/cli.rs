@@ -35,7 +35,7 @@ enum Command {
     Check,
     /// Check the dependency arrows, the length of files and the length of functions
     Tidy,
-    /// Measure what a message costs, beside a floor
+    /// Measure what a message costs, beside a floor, or how well memory is found
     Bench(Bench),
     /// Simulate many networks under faults, from a seed, and check what must hold
     Sim(Sim),
@@ -120,6 +120,8 @@ pub(crate) struct Bench {
 pub(crate) enum BenchWhat {
     /// A 200-byte message from an agent of one network to an agent of another
     Message(BenchMessage),
+    /// How well memory is found: recall of the evidence of questions, by method
+    Retrieval(BenchRetrieval),
 }
 
 /// Arguments of `bench message`.
@@ -151,6 +153,20 @@ pub(crate) struct BenchMessage {
     /// Measure this Worker bundle instead of building an optimised one
     #[arg(long, hide = true, value_name = "DIR")]
     pub(crate) bundle: Option<PathBuf>,
+}
+
+/// Arguments of `bench retrieval`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct BenchRetrieval {
+    /// A file of LoCoMo's format; without it, the synthetic set of this repository
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Also search by vectors of this service, such as http://127.0.0.1:8080/v1 (OpenAI's protocol)
+    #[arg(long, value_name = "URL", requires = "model")]
+    pub(crate) embeddings: Option<String>,
+    /// The service's model
+    #[arg(long, value_name = "NAME", requires = "embeddings")]
+    pub(crate) model: Option<String>,
 }
 
 /// A side of the benchmark.

@@ -6,6 +6,7 @@
 //! | [`wrap`] | the owner's own row: a DEK under its KEK of an epoch | owner, collection, key, id of the DEK |
 //! | [`share`] | a row for somebody else: a DEK under HPKE, signed | the same, and the recipient and its key |
 //! | [`blob`] | a large value in chunks of 64 KiB `ANB1` | owner, collection, key, id of the DEK |
+//! | [`blind`] | words of an index, blinded | agent, private or public |
 //! | [`level`] | private, shared, public; what a change of them asks for | |
 //!
 //! Every record and every blob has a data encryption key ([`Dek`]) of its own. Rows that wrap it
@@ -22,6 +23,7 @@ mod kek;
 mod place;
 mod schedule;
 
+pub mod blind;
 pub mod blob;
 pub mod level;
 pub mod record;

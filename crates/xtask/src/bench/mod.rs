@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what a message costs, beside a floor.
+//! `cargo xtask bench`: what a message costs, beside a floor; how well memory is found.
 //!
 //! The floor is a minimal Worker in plain JavaScript (node/local/floor) that moves as many bytes over
 //! the same hops. Both run on the same machine in turns, so that the ratio says more than the numbers.
@@ -7,6 +7,7 @@ mod load;
 mod meter;
 mod networks;
 mod report;
+mod retrieval;
 mod socket;
 
 use std::time::Duration;
@@ -26,6 +27,7 @@ const WARM_UP: Duration = Duration::from_secs(2);
 pub(crate) fn run(repo: &Repo, args: &Bench) -> Result<()> {
     match &args.what {
         BenchWhat::Message(args) => message(repo, args),
+        BenchWhat::Retrieval(args) => retrieval::run(repo, args),
     }
 }
 
