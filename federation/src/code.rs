@@ -21,6 +21,8 @@ impl Code {
     pub const EXPIRED: Self = Self(Cow::Borrowed("EXPIRED"));
     /// The message was sent, and the peer has not said what became of it.
     pub const UNCONFIRMED: Self = Self(Cow::Borrowed("UNCONFIRMED"));
+    /// The message is held for an admin of the receiving network, who has yet to decide.
+    pub const QUARANTINED: Self = Self(Cow::Borrowed("QUARANTINED"));
     /// What a text that is no code becomes.
     pub const UNKNOWN: Self = Self(Cow::Borrowed("UNKNOWN"));
 

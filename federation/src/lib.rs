@@ -16,6 +16,7 @@ mod entropy;
 pub mod frame;
 pub mod handshake;
 pub mod link;
+pub mod quarantine;
 
 pub use close::{CloseCode, Retry};
 pub use code::Code;

@@ -163,6 +163,7 @@ impl Mail {
                     Kind::Delivered
                         | Kind::Read
                         | Kind::Received
+                        | Kind::Quarantined
                         | Kind::Refused
                         | Kind::Expired
                         | Kind::Unconfirmed

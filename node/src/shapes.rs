@@ -143,6 +143,34 @@ pub struct RecentMessages {
     pub messages: Vec<(bool, String, String)>,
 }
 
+/// `GET /quarantine` of a link's object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShelfPage {
+    /// Messages after this number.
+    pub after: u64,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// `POST /quarantine` of a link's object: what an admin decided about a message that it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decide {
+    /// The message's number there.
+    pub n: u64,
+    /// What becomes of it.
+    pub decision: Decision,
+}
+
+/// What becomes of a message that was held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    /// Its agent gets it.
+    Release,
+    /// Its sender is told that it is refused.
+    Refuse,
+}
+
 /// `POST /close` of a link's object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CloseLink {

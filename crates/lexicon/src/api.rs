@@ -14,7 +14,8 @@ use crate::{Content, ReceiptStatus, Timestamp, TrustLevel};
 
 pub use trust::{
     AcceptRequest, AddPeer, ApprovalView, ApprovePeer, BanList, BanView, ChangePeer, NewBan,
-    PeerRequest, PeerRequests, PeerTrust, Preview, PreviewExample, PreviewGroup, Turn,
+    PeerRequest, PeerRequests, PeerTrust, Preview, PreviewExample, PreviewGroup, QuarantineList,
+    Quarantined, RefuseQuarantined, Turn,
 };
 
 /// The body of every error: `{"error": {…}}`.
@@ -174,7 +175,7 @@ pub struct ReceiptView {
 /// A signature under a receipt, with all that it takes to check it; byte strings are base64url.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProofView {
-    /// `receipt`, `bounce`, `handshake` or `read`.
+    /// `receipt`, `bounce`, `handshake`, `outcome` or `read`.
     pub kind: String,
     /// The key: of the network that `by` names, or for `read` of the agent.
     pub kid: String,

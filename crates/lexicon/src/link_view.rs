@@ -93,7 +93,7 @@ pub struct LinkMessage {
     /// When it ended, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// `waiting`, `delivered` or `refused`.
+    /// `waiting`, `delivered`, `quarantined` or `refused`.
     pub status: String,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]

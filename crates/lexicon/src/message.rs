@@ -24,8 +24,8 @@ pub enum Content {
     },
 }
 
-/// How far a message came. `resolving`, `accepted` and `unconfirmed` are passed through; `delivered`
-/// may be followed by `read`; all others are final.
+/// How far a message came. `resolving`, `accepted`, `quarantined` and `unconfirmed` are passed through;
+/// `delivered` may be followed by `read`; all others are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReceiptStatus {
@@ -33,6 +33,8 @@ pub enum ReceiptStatus {
     Resolving,
     /// The sender's relay has it and will not lose it.
     Accepted,
+    /// An admin of the recipient's network has yet to decide about it.
+    Quarantined,
     /// The recipient's agent has it.
     Delivered,
     /// The recipient's agent says that it was read.
@@ -49,7 +51,7 @@ impl ReceiptStatus {
     /// Tells whether another status follows.
     #[must_use]
     pub const fn is_open(self) -> bool {
-        matches!(self, Self::Resolving | Self::Accepted)
+        matches!(self, Self::Resolving | Self::Accepted | Self::Quarantined)
     }
 
     /// Returns the name used in JSON and in storage.
@@ -58,6 +60,7 @@ impl ReceiptStatus {
         match self {
             Self::Resolving => "resolving",
             Self::Accepted => "accepted",
+            Self::Quarantined => "quarantined",
             Self::Delivered => "delivered",
             Self::Read => "read",
             Self::Expired => "expired",
@@ -72,6 +75,7 @@ impl ReceiptStatus {
         match self {
             Self::Resolving => Self::Resolving,
             Self::Accepted
+            | Self::Quarantined
             | Self::Delivered
             | Self::Read
             | Self::Expired
@@ -86,6 +90,7 @@ impl ReceiptStatus {
         let all = [
             Self::Resolving,
             Self::Accepted,
+            Self::Quarantined,
             Self::Delivered,
             Self::Read,
             Self::Expired,

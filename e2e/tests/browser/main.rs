@@ -117,6 +117,32 @@ async fn admin(network: &Network) -> Screen {
     screen
 }
 
+/// Diana opens an unread letter, and alice sees that she did.
+async fn read_and_told(deployment: &'static Deployment, near: &Screen, far: &Screen, said: &str) {
+    let beta = deployment.network("beta");
+    let wish = json!({ "readReceipts": true });
+    let told =
+        tokio::task::spawn_blocking(move || beta.admin.patch("/agents/diana", &wish).expect(200));
+    assert_eq!(told.await.unwrap()["readReceipts"], true);
+    let letter = far.sees_letter(said).await;
+    far.sees("[data-testid=inbox-message][data-status=delivered] [data-testid=unread-dot]")
+        .await;
+    far.photograph("admin-unread").await;
+    letter
+        .get_by_test_id("open-letter")
+        .click(None)
+        .await
+        .unwrap();
+    far.sees(&format!(
+        "[data-testid=inbox-message][data-status=read]:has-text(\"{said}\")"
+    ))
+    .await;
+    near.sees("[data-testid=journey][data-status=read]").await;
+    near.sees("[data-testid=journey-sent]").await;
+    near.sees("[data-testid=journey-read]").await;
+    near.photograph("admin-read").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_main_job_is_done_by_hand() {
     let deployment = ready().await;
@@ -147,6 +173,7 @@ async fn the_main_job_is_done_by_hand() {
     let far = admin(beta).await;
     far.choose("diana").await;
     let letter = far.sees_letter(question).await;
+    read_and_told(deployment, &near, &far, question).await;
     letter.get_by_test_id("reply").click(None).await.unwrap();
     let answer = "Every word of it.";
     far.id("compose-text").fill(answer, None).await.unwrap();

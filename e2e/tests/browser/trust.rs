@@ -2,7 +2,7 @@
 
 use entente_e2e::fake_peer::{FakePeer, SignedUpgrade, dial_with};
 use entente_e2e::wait::{PATIENCE, wait_until};
-use entente_e2e::{Network, Options};
+use entente_e2e::{Agent, Network, Options};
 use playwright_rs::expect;
 use playwright_rs::protocol::Viewport;
 use serde_json::{Value, json};
@@ -324,5 +324,77 @@ async fn the_nodes_of_the_graph_can_be_pressed() {
     screen
         .sees("[data-testid=agent-node][data-agent=alice][aria-pressed=true]")
         .await;
+    screen.close().await;
+}
+
+/// Two networks at verified between which mail was written before: it carries no origin. Returns the
+/// sender and the messages.
+fn unsigned_mail(deployment: &Deployment) -> (Agent, Vec<String>) {
+    let (near, far) = (deployment.network("alpha"), deployment.network("beta"));
+    let (alice, diana) = (deployment.agent("alice"), deployment.agent("diana"));
+    let first = alice.send(&diana.address, "while all is open");
+    alice.wait_for_status(&first, "delivered");
+    deployment.kill9("beta");
+    let ids = ["hold this", "and this"].map(|text| alice.send(&diana.address, text));
+    let verified = |network: &Network, peer: &Network, agent: &Agent| {
+        let path = format!("/admin/federation/peers/{}", peer.did);
+        let wish = json!({ "trustLevel": "verified", "allowAgents": [agent.did] });
+        let _ = network.admin.patch(&path, &wish).expect(200);
+        let approved = network.admin.post(&format!("{path}/approve"), &json!({}));
+        let _ = approved.expect(200);
+    };
+    verified(near, far, diana);
+    deployment.restart("beta");
+    verified(far, near, alice);
+    for id in &ids {
+        alice.wait_for_status(id, "quarantined");
+    }
+    (alice.clone(), ids.to_vec())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn held_mail_is_released_and_refused_by_hand() {
+    static OWN: OnceLock<Deployment> = OnceLock::new();
+    let deployment = aside(|| OWN.get_or_init(|| Options::default().networks(2).start())).await;
+    let (alice, ids) = aside(|| unsigned_mail(deployment)).await;
+    let screen = admin(deployment.network("beta")).await;
+    let row = |id: &str| format!("[data-testid=held-row][data-message='{id}']");
+    for id in &ids {
+        screen.sees(&row(id)).await;
+    }
+    assert_eq!(
+        text_of(&screen, "[data-testid=quarantine-count]").await,
+        "2 waiting for you"
+    );
+    screen
+        .sees("[data-testid=held-row][data-reason=ORIGIN_MISSING]")
+        .await;
+    look(&screen, "quarantine").await;
+    press(
+        &screen,
+        &format!("{} [data-testid=held-release]", row(&ids[0])),
+    )
+    .await;
+    gone(&screen, &row(&ids[0])).await;
+    press(
+        &screen,
+        &format!("{} [data-testid=held-refuse]", row(&ids[1])),
+    )
+    .await;
+    screen.sees("[data-testid=quarantine-empty]").await;
+    screen.photograph("quarantine-empty").await;
+    let ended = aside(move || {
+        alice.wait_for_status(&ids[0], "delivered");
+        alice.wait_for_status(&ids[1], "refused")
+    });
+    let refused = ended.await;
+    let last = refused["receipts"]
+        .as_array()
+        .unwrap()
+        .last()
+        .unwrap()
+        .clone();
+    assert_eq!(last["code"], "QUARANTINE_REFUSED");
+    assert_eq!(screen.errors(), Vec::<String>::new());
     screen.close().await;
 }

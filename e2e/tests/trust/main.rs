@@ -9,6 +9,7 @@
 
 mod admission;
 mod preview;
+mod quarantine;
 mod verified;
 
 use std::sync::OnceLock;

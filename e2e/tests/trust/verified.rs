@@ -16,7 +16,7 @@ use rand_core::UnwrapErr;
 
 use super::*;
 
-fn approve(network: &Network, did: &str, body: &Value) -> Reply {
+pub(crate) fn approve(network: &Network, did: &str, body: &Value) -> Reply {
     network.admin.post(&format!("{PEERS}/{did}/approve"), body)
 }
 
@@ -83,7 +83,7 @@ fn mail_flows_at_verified_once_both_sides_have_approved() {
 }
 
 /// A fake peer that alpha holds at verified, approves, and whose agents it lets talk.
-fn verified_peer(agents: &[&str]) -> (FakePeer, Vec<FakeAgent>) {
+pub(crate) fn verified_peer(agents: &[&str]) -> (FakePeer, Vec<FakeAgent>) {
     let peer = new_peer();
     let agents: Vec<_> = agents.iter().map(|name| peer.add_agent(name)).collect();
     peer.join(alpha(), "open");
@@ -109,8 +109,12 @@ fn dial_number() -> u64 {
 
 /// Dials alpha and shows an attestation; returns the socket after AUTH.
 fn show(peer: &FakePeer, attestation: Vec<u8>) -> (Socket, Initiator) {
-    let known = peer.know(alpha());
-    let mut wire = peer.dial(alpha());
+    show_to(peer, alpha(), attestation)
+}
+
+fn show_to(peer: &FakePeer, network: &Network, attestation: Vec<u8>) -> (Socket, Initiator) {
+    let known = peer.know(network);
+    let mut wire = peer.dial(network);
     let mut initiator = Initiator::new(&peer.identity, known, dial_number(), "verified");
     wire.send_bytes(initiator.hello());
     initiator.read_hello_ack(&frame(&mut wire));
@@ -119,7 +123,7 @@ fn show(peer: &FakePeer, attestation: Vec<u8>) -> (Socket, Initiator) {
     (wire, initiator)
 }
 
-fn frame(wire: &mut Socket) -> Vec<u8> {
+pub(crate) fn frame(wire: &mut Socket) -> Vec<u8> {
     match wire.hear(PATIENCE) {
         Heard::Bytes(bytes) => bytes,
         other @ (Heard::Text(_) | Heard::Closed(..) | Heard::Silence) => {
@@ -194,11 +198,16 @@ fn only_an_attestation_by_the_peer_about_us_and_our_key_opens_a_link() {
     );
 }
 
-fn sealed(from: &FakeAgent, to: &Agent, id: u8) -> Item {
+pub(crate) fn sealed(from: &FakeAgent, to: &Agent, id: u8) -> Item {
+    sealed_for(alpha(), from, to, id)
+}
+
+/// Seals a message to an agent of a network.
+pub(crate) fn sealed_for(network: &Network, from: &FakeAgent, to: &Agent, id: u8) -> Item {
     let path = format!("/relay/agents/{}", to.did);
-    let card = alpha().public.get(&path).expect(200);
+    let card = network.public.get(&path).expect(200);
     let key = VerifyingKey::from_multikey(card["keys"]["signing"].as_str().unwrap()).unwrap();
-    let published = alpha().public.get(&format!("{path}/prekey"));
+    let published = network.public.get(&format!("{path}/prekey"));
     let to = Did::parse(&to.did).unwrap();
     let prekey = SignedPrekey::parse(&published.text()).unwrap();
     let prekey = prekey.verify(&to, &key, now()).unwrap();
@@ -206,7 +215,7 @@ fn sealed(from: &FakeAgent, to: &Agent, id: u8) -> Item {
         id: [id; 16],
         from: from.identity.did.clone(),
         to,
-        network: alpha_did(),
+        network: Did::parse(&network.did).unwrap(),
         index: u64::from(id),
         expires: None,
     };
@@ -229,14 +238,19 @@ fn sealed(from: &FakeAgent, to: &Agent, id: u8) -> Item {
     }
 }
 
-fn open_link(peer: &FakePeer) -> (Socket, Session) {
+pub(crate) fn open_link(peer: &FakePeer) -> (Socket, Session) {
+    open_link_to(peer, alpha())
+}
+
+/// Opens a link at verified to a network.
+pub(crate) fn open_link_to(peer: &FakePeer, network: &Network) -> (Socket, Session) {
     let year = now().after(300 * 24 * 60 * 60 * 1000);
     let attestation = attest(
         (&peer.identity.did, &peer.identity.signing),
-        (&alpha_did(), &alpha_key(peer)),
+        (&Did::parse(&network.did).unwrap(), &peer.know(network).key),
         approval(now(), year),
     );
-    let (mut wire, initiator) = show(peer, attestation);
+    let (mut wire, initiator) = show_to(peer, network, attestation);
     let (_, session) = initiator.read_ready(&frame(&mut wire));
     (wire, session)
 }
@@ -279,7 +293,7 @@ fn what_its_agent_did_not_sign_on_the_outside_is_not_delivered() {
     refused.sort();
     refused.dedup();
     let expected = [
-        (2, "ORIGIN_MISSING".to_owned()),
+        (2, "QUARANTINED".to_owned()),
         (3, "ORIGIN_INVALID".to_owned()),
     ];
     assert_eq!(refused, expected);

@@ -2,35 +2,43 @@
 //!
 //! ```text
 //! record = kind u8 ‖ rest
-//! 1 read   a mark by the agent `from` for the agent `to`; see `entente_trust::message::read`
+//! 1 read      a mark by the agent `from` for the agent `to`; see `entente_trust::message::read`
+//! 2 outcome   what became of a message to `from` by `to` that was held; see [`Outcome`]
 //! ```
 //!
 //! A record of an unknown kind is let go: a later version may send it.
 
 use entente_trust::message::read::ReadMark;
 
+use crate::quarantine::Outcome;
+
 /// The longest record.
 pub const MAX_CONTROL: usize = 2_048;
 
 const READ: u8 = 1;
+const OUTCOME: u8 = 2;
 
 /// A record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Control {
     /// An agent read messages of another.
     Read(ReadMark),
+    /// A network has decided about a message that it held.
+    Outcome(Outcome),
 }
 
 impl Control {
     /// Writes it.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let (kind, rest) = match self {
-            Self::Read(mark) => (READ, mark.encode()),
-        };
-        let mut bytes = vec![kind];
-        bytes.extend(rest);
-        bytes
+        match self {
+            Self::Read(mark) => [&[READ][..], &mark.encode()].concat(),
+            Self::Outcome(outcome) => {
+                let mut bytes = vec![OUTCOME];
+                outcome.write(&mut bytes);
+                bytes
+            }
+        }
     }
 
     /// Reads one; `None` for any other layout and for a kind that is not known here.
@@ -39,6 +47,7 @@ impl Control {
         let (kind, rest) = bytes.split_first()?;
         match *kind {
             READ => ReadMark::decode(rest).map(Self::Read),
+            OUTCOME => Outcome::read(rest).map(Self::Outcome),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use entente_lexicon::api::{
     AcceptRequest, ApprovePeer, BanList, BanView, ChangePeer, NewBan, PeerRequests, PeerView,
-    Preview,
+    Preview, QuarantineList,
 };
 use gloo_net::http::Method;
 
@@ -10,6 +10,7 @@ use crate::api::http::{PEERS, call, request};
 use crate::api::{Failure, escape};
 
 const REQUESTS: &str = "/admin/federation/requests";
+const QUARANTINE: &str = "/admin/federation/quarantine";
 const BANS: &str = "/admin/federation/bans";
 
 /// Lists the networks that dialled and wait.
@@ -64,6 +65,25 @@ pub(crate) async fn ban(key: &str, body: &NewBan) -> Result<BanView, Failure> {
 pub(crate) async fn lift(key: &str, subject: &str) -> Result<(), Failure> {
     let path = format!("{BANS}/{}", escape(subject));
     let answer = request(Method::DELETE, &path, key, None::<&()>).await;
+    answer.map(drop)
+}
+
+/// Lists messages that wait for a decision.
+pub(crate) async fn quarantine(key: &str, cursor: Option<&str>) -> Result<QuarantineList, Failure> {
+    let from = cursor.map_or_else(String::new, |cursor| format!("?cursor={}", escape(cursor)));
+    call(
+        Method::GET,
+        &format!("{QUARANTINE}{from}"),
+        key,
+        None::<&()>,
+    )
+    .await
+}
+
+/// Decides about one of them: `release` or `refuse`.
+pub(crate) async fn decide(key: &str, item: &str, decision: &str) -> Result<(), Failure> {
+    let path = format!("{QUARANTINE}/{}/{decision}", escape(item));
+    let answer = request(Method::POST, &path, key, None::<&()>).await;
     answer.map(drop)
 }
 

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use crate::browser::focus;
 use crate::components::{
     AgentList, BansPanel, Compose, ConversationPanel, Feed, Header, HealthPanel, IdentityPanel,
-    ObserverNotice, PeersPanel, RequestsPanel, Topology,
+    ObserverNotice, PeersPanel, QuarantinePanel, RequestsPanel, Topology,
 };
 use crate::mail::Mail;
 use crate::store::use_store;
@@ -52,6 +52,7 @@ pub(crate) fn Dashboard() -> impl IntoView {
             <Show when=move || store.admin.get()>
                 <RequestsPanel/>
                 <BansPanel/>
+                <QuarantinePanel/>
             </Show>
         </main>
         <p class="sr-only" role="status" aria-live="polite">{move || store.announcement.get()}</p>

@@ -43,6 +43,18 @@ pub fn explain(code: &str) -> Option<&'static str> {
         "PEERING_REQUIRED" => "That network does not know this one yet. Ask its admin to add it.",
         "PEER_UNREACHABLE" => "The peer does not answer. We keep dialling.",
         "POLICY_PRIVATE" => "One of the two networks holds the other at private: nothing passes.",
+        "QUARANTINED" => "An admin of the recipient's network has yet to decide about it.",
+        "QUARANTINE_REFUSED" => "An admin of the recipient's network refused it.",
+        "QUARANTINE_LAPSED" => "Nobody at the recipient's network decided about it in time.",
+        "QUARANTINE_FULL" => {
+            "The recipient's network holds too much that its admin must decide about."
+        }
+        "ORIGIN_MISSING" => "It carries no signature of the agent that it says it comes from.",
+        "ORIGIN_UNVERIFIED" => {
+            "The card of the agent that it comes from cannot be had, so its signature is unchecked."
+        }
+        "ORIGIN_INVALID" => "It is not signed by the agent that it says it comes from.",
+        "DOCUMENTS_STALE" => "The peer's documents could not be fetched for a day.",
         "RATE_LIMITED" => "The peer asks for patience. We try again later.",
         "UNKNOWN_AGENT" => "No agent of that name lives there.",
         "UNKNOWN_SENDER" | "WRONG_SENDER" => "The recipient could not verify who sent it.",

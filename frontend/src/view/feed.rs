@@ -57,6 +57,9 @@ impl Group {
                     | Kind::Delivered
                     | Kind::Read
                     | Kind::Received
+                    | Kind::Quarantined
+                    | Kind::Held
+                    | Kind::Decided
                     | Kind::Refused
                     | Kind::Expired
                     | Kind::Unconfirmed
@@ -64,7 +67,7 @@ impl Group {
             Self::Links => kind.concerns_peers(),
             Self::Problems => {
                 matches!(kind.tone(), Tone::Bad)
-                    || matches!(kind, Kind::LinkDown | Kind::Unconfirmed)
+                    || matches!(kind, Kind::LinkDown | Kind::Unconfirmed | Kind::Held)
             }
         }
     }

@@ -59,6 +59,9 @@ impl Places {
             Kind::Refused => [peer().or(Some(self.hub)), self.agent(event.from.as_ref())],
             Kind::Delivered
             | Kind::Read
+            | Kind::Quarantined
+            | Kind::Held
+            | Kind::Decided
             | Kind::ReceiptRefused
             | Kind::Received
             | Kind::Expired

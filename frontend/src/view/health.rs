@@ -66,6 +66,9 @@ impl Health {
                 }
             }
             Kind::Read
+            | Kind::Quarantined
+            | Kind::Held
+            | Kind::Decided
             | Kind::ReceiptRefused
             | Kind::Received
             | Kind::Expired

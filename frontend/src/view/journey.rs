@@ -55,7 +55,9 @@ pub fn steps(
                 ReceiptStatus::Accepted | ReceiptStatus::Delivered | ReceiptStatus::Read => {
                     StepState::Done
                 }
-                ReceiptStatus::Resolving | ReceiptStatus::Unconfirmed => StepState::Waiting,
+                ReceiptStatus::Resolving
+                | ReceiptStatus::Quarantined
+                | ReceiptStatus::Unconfirmed => StepState::Waiting,
                 ReceiptStatus::Refused | ReceiptStatus::Expired => StepState::Failed,
             },
             at: Some(receipt.at),

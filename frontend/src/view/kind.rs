@@ -13,6 +13,12 @@ pub enum Kind {
     Received,
     /// A message of ours will never be delivered.
     Refused,
+    /// A message of ours waits for an admin of its recipient's network.
+    Quarantined,
+    /// A message to us waits for our admin.
+    Held,
+    /// What became of it was decided.
+    Decided,
     /// A peer passed on a receipt that its agent never gave.
     ReceiptRefused,
     /// A message of ours was not delivered in time.
@@ -68,7 +74,7 @@ struct Known {
 const OTHER: Known = known(Kind::Other, "", "event", "·", Tone::Calm);
 
 /// The kinds with a name.
-const KINDS: [Known; 22] = [
+const KINDS: [Known; 25] = [
     known(
         Kind::Accepted,
         "message.accepted",
@@ -92,6 +98,21 @@ const KINDS: [Known; 22] = [
         Tone::Calm,
     ),
     known(Kind::Refused, "message.refused", "refused", "✕", Tone::Bad),
+    known(
+        Kind::Quarantined,
+        "message.quarantined",
+        "quarantined",
+        "‖",
+        Tone::Warn,
+    ),
+    known(Kind::Held, "quarantine.held", "held", "‖", Tone::Warn),
+    known(
+        Kind::Decided,
+        "quarantine.ended",
+        "decided",
+        "▸",
+        Tone::Calm,
+    ),
     known(
         Kind::ReceiptRefused,
         "receipt.refused",

@@ -66,7 +66,8 @@ impl Core {
             };
             let code = match Control::decode(&item.bytes) {
                 Some(Control::Read(mark)) => self.take_mark(&speaker, &mark).await?,
-                None => Some(CONTROL_UNKNOWN),
+                // What a network says, its link verifies and tells as a receipt.
+                Some(Control::Outcome(_)) | None => Some(CONTROL_UNKNOWN),
             };
             refused.push(code.map(str::to_owned));
         }

@@ -12,7 +12,7 @@ use entente_trust::message::origin::strip_origin;
 use entente_trust::message::{Body, Envelope, Expected, OpenError, Receiving};
 use entente_well_known::document::RetiredKey;
 use futures::future::join_all;
-use worker::WebSocket;
+use worker::{WebSocket, console_warn};
 
 use crate::agent::contacts::{Contact, REFRESH_SPACING_MS};
 use crate::agent::conversations::Touched;
@@ -303,9 +303,19 @@ impl Core {
         let (ended, resealed) = self.store.transaction(|| {
             let mut ended = Vec::new();
             let mut resealed = false;
-            for receipt in &receipts.items {
+            for (place, receipt) in receipts.items.iter().enumerate() {
                 let bytes = receipt.id.as_slice().try_into();
                 let id = MessageId::from_bytes(bytes.map_err(ApiError::internal)?);
+                let recipient = receipts.from.as_ref().map(|from| from.get(place));
+                if let Some(recipient) = recipient
+                    && !recipient.is_some_and(|to| {
+                        let ours = self.store.is_for(&id, to, &receipts.by);
+                        ours.unwrap_or(false)
+                    })
+                {
+                    console_warn!("a peer decided about a message that was not for it");
+                    continue;
+                }
                 let proof = receipt.proof.and_then(|place| receipts.proofs.get(place));
                 let proof = proof.map(|proof| proof.as_slice());
                 self.handed.forget(&id);

@@ -3,7 +3,7 @@
 use entente_lexicon::{MessageId, ReceiptStatus, Timestamp};
 use entente_trust::crypto::hash;
 
-use crate::agent::store::{AgentStore, End};
+use crate::agent::store::{AgentStore, End, message_id};
 use crate::params;
 use crate::store::sqlite::{Row, StoreError};
 
@@ -37,9 +37,13 @@ impl AgentStore {
         let bytes = id.to_bytes();
         let row = match status {
             // Nothing ends here.
-            ReceiptStatus::Resolving | ReceiptStatus::Accepted | ReceiptStatus::Unconfirmed => self.db.row(
-                "UPDATE messages SET status = ?, sent_at = COALESCE(sent_at, ?)
-                 WHERE id = ? AND outgoing = 1 AND final_at IS NULL
+            ReceiptStatus::Resolving
+            | ReceiptStatus::Accepted
+            | ReceiptStatus::Quarantined
+            | ReceiptStatus::Unconfirmed => self.db.row(
+                "UPDATE messages SET status = ?1, sent_at = COALESCE(sent_at, ?2),
+                    envelope = iif(?1 IN ('quarantined', 'unconfirmed'), NULL, envelope)
+                 WHERE id = ?3 AND outgoing = 1 AND final_at IS NULL
                  RETURNING peer, stored_at, status",
                 params![status.as_str(), end.sent, bytes],
             )?,
@@ -67,6 +71,31 @@ impl AgentStore {
         let Some(row) = row else { return Ok(None) };
         self.keep_step(id, status, end, proof)?;
         stepped(&row).map(Some)
+    }
+
+    /// Tells whether an outgoing message is for an agent of a network.
+    pub(super) fn is_for(
+        &self,
+        id: &MessageId,
+        to: &str,
+        network: &str,
+    ) -> Result<bool, StoreError> {
+        let row = self.db.row(
+            "SELECT 1 FROM messages WHERE id = ? AND outgoing = 1 AND peer = ? AND network = ?",
+            params![id.to_bytes(), to, network],
+        )?;
+        Ok(row.is_some())
+    }
+
+    /// Returns messages that a peer has held for so long that it must have decided: they expired, or
+    /// it was told of them, before `horizon`.
+    pub(super) fn forgotten(&self, horizon: Timestamp) -> Result<Vec<MessageId>, StoreError> {
+        let rows = self.db.rows(
+            "SELECT m.id FROM messages m JOIN receipts r ON r.id = m.id AND r.status = 'quarantined'
+             WHERE m.outgoing = 1 AND m.status = 'quarantined' AND m.final_at IS NULL AND r.at < ?",
+            params![horizon],
+        )?;
+        rows.iter().map(|row| message_id(row, 0)).collect()
     }
 
     /// Returns who said that a message was read, and when.

@@ -39,6 +39,9 @@ const GATHER_MS: u64 = 20;
 const WATCH_MS: u64 = 10_000;
 /// Between two attempts to reach a destination of our own network.
 const RETRY_MS: u64 = 1_000;
+/// A peer holds messages for 7 days; it has a week more to say what became of them.
+const FORGOTTEN_MS: u64 = 14 * 24 * 60 * 60 * 1000;
+const UNCONFIRMED: &str = "UNCONFIRMED";
 /// How long a sender waits to hear that the next object has the message too. After this it is
 /// stored here and the answer is `accepted` all the same.
 const HANDOVER_WAIT_MS: u64 = 2_000;
@@ -227,8 +230,36 @@ impl Core {
         Ok(())
     }
 
-    /// Looks after the keys, and comes back for it.
-    pub(super) fn tend(&self) {
+    /// Gives up messages that a peer has held for longer than it may, and about which it says
+    /// nothing: they may have been delivered.
+    fn give_up_forgotten(self: &Rc<Self>) -> Result<(), ApiError> {
+        let (me, now) = (self.identity()?, internal::now());
+        let horizon = Timestamp(now.0.saturating_sub(FORGOTTEN_MS));
+        let end = End {
+            at: now,
+            by: me.network.to_string(),
+            code: Some(UNCONFIRMED.to_owned()),
+            sent: None,
+        };
+        let ended = self.store.transaction(|| {
+            let mut ended = Vec::new();
+            for id in self.store.forgotten(horizon)? {
+                let status = ReceiptStatus::Expired;
+                if let Some(step) = self.store.step(&id, status, &end, None)? {
+                    ended.extend(self.ends(id, &step, status, &end)?);
+                }
+            }
+            Ok::<_, ApiError>(ended)
+        })?;
+        self.announce_ends(ended);
+        Ok(())
+    }
+
+    /// Looks after the keys and what was forgotten elsewhere, and comes back for it.
+    pub(super) fn tend(self: &Rc<Self>) {
+        if let Err(error) = self.give_up_forgotten() {
+            console_warn!("what peers hold could not be looked after: {error}");
+        }
         match self.tend_keys() {
             Ok(wait) => self.wake_in(wait),
             Err(error) => console_warn!("the keys could not be looked after: {error}"),

@@ -68,6 +68,9 @@ pub(crate) struct Receipts {
     pub(crate) items: Vec<Receipt>,
     /// The signatures under them, each perhaps under many; see [`Proof`](crate::proof::Proof).
     pub(crate) proofs: Vec<ByteBuf>,
+    /// Where the link has no row of the message any more: whom each must have been sent to, on the
+    /// network `by`.
+    pub(crate) from: Option<Vec<String>>,
 }
 
 /// One message's latest step.

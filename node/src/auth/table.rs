@@ -74,6 +74,9 @@ pub enum Route {
     ListBans,
     LiftBan,
     UnfreezePeer,
+    ListQuarantine,
+    ReleaseQuarantined,
+    RefuseQuarantined,
 }
 
 /// One line of the table. In a path, `:x` stands for one segment and `*` for any rest.
@@ -273,6 +276,24 @@ pub const TABLE: &[Entry] = &[
         "/admin/federation/peers/:did/unfreeze",
         Admin,
         Route::UnfreezePeer,
+    ),
+    entry(
+        "GET",
+        "/admin/federation/quarantine",
+        Admin,
+        Route::ListQuarantine,
+    ),
+    entry(
+        "POST",
+        "/admin/federation/quarantine/:item/release",
+        Admin,
+        Route::ReleaseQuarantined,
+    ),
+    entry(
+        "POST",
+        "/admin/federation/quarantine/:item/refuse",
+        Admin,
+        Route::RefuseQuarantined,
     ),
 ];
 

@@ -2,6 +2,8 @@
 
 use worker::Env;
 
+use entente_federation::quarantine::{MAX_HELD, RETENTION_MS};
+
 use crate::config::{Problem, variable};
 use crate::edge::budget::LINK_BUDGET;
 
@@ -15,10 +17,15 @@ pub struct Bounds {
     pub hellos_per_minute: u32,
     /// Bytes that the links of an isolate may hold together.
     pub link_budget: u64,
+    /// Messages of one peer that are held for the admin.
+    pub quarantine_items: u64,
+    /// How long, in milliseconds.
+    pub quarantine_ms: u64,
 }
 
 impl Bounds {
-    /// Reads the variables `PEER_HELLOS_PER_MINUTE` and `LINK_BUDGET_BYTES`; absent is the default.
+    /// Reads the variables `PEER_HELLOS_PER_MINUTE`, `LINK_BUDGET_BYTES`, `QUARANTINE_ITEMS` and
+    /// `QUARANTINE_MS`; absent is the default.
     ///
     /// # Errors
     /// [`Problem::Variable`] naming the one that is no positive number.
@@ -27,6 +34,12 @@ impl Bounds {
             &variable(env, "PEER_HELLOS_PER_MINUTE"),
             &variable(env, "LINK_BUDGET_BYTES"),
         )
+        .and_then(|bounds| {
+            bounds.with_quarantine(
+                &variable(env, "QUARANTINE_ITEMS"),
+                &variable(env, "QUARANTINE_MS"),
+            )
+        })
     }
 
     fn from_texts(hellos: &str, budget: &str) -> Result<Self, Problem> {
@@ -36,6 +49,18 @@ impl Bounds {
             hellos_per_minute: u32::try_from(hellos).unwrap_or(u32::MAX),
             link_budget: number(budget, LINK_BUDGET)
                 .ok_or(Problem::Variable("LINK_BUDGET_BYTES"))?,
+            quarantine_items: MAX_HELD,
+            quarantine_ms: RETENTION_MS,
+        })
+    }
+
+    fn with_quarantine(self, items: &str, millis: &str) -> Result<Self, Problem> {
+        Ok(Self {
+            quarantine_items: number(items, MAX_HELD)
+                .ok_or(Problem::Variable("QUARANTINE_ITEMS"))?,
+            quarantine_ms: number(millis, RETENTION_MS)
+                .ok_or(Problem::Variable("QUARANTINE_MS"))?,
+            ..self
         })
     }
 }
@@ -63,6 +88,12 @@ mod tests {
         let hellos = Err(Problem::Variable("PEER_HELLOS_PER_MINUTE"));
         assert_eq!(Bounds::from_texts("0", ""), hellos);
         assert_eq!(Bounds::from_texts("six", ""), hellos);
+        let held = bounds.with_quarantine("5", "1000").unwrap();
+        assert_eq!((held.quarantine_items, held.quarantine_ms), (5, 1000));
+        let items = Err(Problem::Variable("QUARANTINE_ITEMS"));
+        assert_eq!(bounds.with_quarantine("0", ""), items);
+        let millis = Err(Problem::Variable("QUARANTINE_MS"));
+        assert_eq!(bounds.with_quarantine("", "a week"), millis);
         let budget = Err(Problem::Variable("LINK_BUDGET_BYTES"));
         assert_eq!(Bounds::from_texts("", "-1"), budget);
     }

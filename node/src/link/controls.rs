@@ -3,21 +3,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use entente_federation::frame::control::Control;
+use entente_federation::quarantine::{Between, Outcome};
 use entente_federation::{Input, Item, Stream};
 use entente_lexicon::Did;
 use entente_lexicon::api::NewEvent;
 use serde_bytes::ByteBuf;
 use worker::{Request, Response, console_warn};
 
-use crate::agent::wire::{self, ControlItem, Controls, DeliveryReply, Handoff, HandoffReply};
+use crate::agent::wire::{
+    self, ControlItem, Controls, DeliveryReply, Handoff, HandoffReply, Receipt, Receipts,
+};
 use crate::error::ApiError;
 use crate::internal;
 use crate::link::driver::Driver;
+use crate::link::receipts::ending;
 use crate::link::store::{LinkStore, Outgoing};
 use crate::link::streams::Arrival;
 use crate::params;
+use crate::proof::Proof;
 use crate::store::sqlite::StoreError;
 
+/// An outcome that the peer's key did not sign.
+const OUTCOME_INVALID: &str = "OUTCOME_INVALID";
 /// Records passed on at a time.
 const MAX_BATCH: u32 = 128;
 
@@ -99,6 +107,11 @@ impl Driver {
         let Ok(object) = self.object_of(agent).await? else {
             return Ok(());
         };
+        let (outcomes, batch) = self.outcomes(batch)?;
+        self.pass_outcomes(&object, outcomes).await?;
+        if batch.is_empty() {
+            return Ok(());
+        }
         let controls = Controls {
             network: peer.peer_did.to_string(),
             host: peer.host.to_string(),
@@ -116,19 +129,104 @@ impl Driver {
             Err(error) if error.status == 410 => return Ok(()),
             Err(error) => return Err(error),
         };
-        // What a network's agents never said is worth an admin's look.
         let codes: BTreeSet<_> = reply.refused.into_iter().flatten().collect();
-        for code in codes {
-            console_warn!("a record of the peer was refused: {code}");
-            self.reporter.report(NewEvent {
-                kind: "receipt.refused".to_owned(),
-                at: internal::now(),
-                peer: Some(peer.host.to_string()),
-                code: Some(code),
-                ..NewEvent::default()
-            });
-        }
+        codes.into_iter().try_for_each(|code| self.blame(code))
+    }
+
+    /// What a network's agents never said is worth an admin's look.
+    fn blame(&self, code: String) -> Result<(), ApiError> {
+        console_warn!("a record of the peer was refused: {code}");
+        self.reporter.report(NewEvent {
+            kind: "receipt.refused".to_owned(),
+            at: internal::now(),
+            peer: Some(self.peer()?.host.to_string()),
+            code: Some(code),
+            ..NewEvent::default()
+        });
         Ok(())
+    }
+
+    /// Takes outcomes out of a batch: what the peer's own network says, and not its agents. One that
+    /// is not signed by the peer's key is let go.
+    fn outcomes<'a>(
+        &self,
+        batch: &[&'a Arrival],
+    ) -> Result<(Outcomes, Vec<&'a Arrival>), ApiError> {
+        let (own, peer) = (self.own()?, self.peer()?);
+        let mut outcomes = Outcomes::default();
+        let mut others = Vec::new();
+        let mut document = None;
+        for arrival in batch {
+            let Some(Control::Outcome(outcome)) = Control::decode(&arrival.item.bytes) else {
+                others.push(*arrival);
+                continue;
+            };
+            let document = match &document {
+                Some(known) => known,
+                None => document.insert(self.verify(&peer)?),
+            };
+            let between = Between {
+                holder: &peer.peer_did,
+                network: &own.did,
+                recipient: &arrival.item.from,
+                sender: &arrival.item.to,
+            };
+            let retired = document.retired.iter().map(|old| (&old.kid, &old.key));
+            let mut keys = document.keys.iter().chain(retired);
+            let key = keys.find(|(kid, _)| **kid == outcome.kid);
+            if key.is_some_and(|(_, key)| outcome.is_by(key, &between)) {
+                outcomes.push(arrival, &outcome, &between);
+            } else {
+                self.blame(OUTCOME_INVALID.to_owned())?;
+            }
+        }
+        Ok((outcomes, others))
+    }
+
+    async fn pass_outcomes(&self, object: &str, outcomes: Outcomes) -> Result<(), ApiError> {
+        if outcomes.receipts.is_empty() {
+            return Ok(());
+        }
+        let by = self.peer()?.peer_did.to_string();
+        let stub = internal::agent(&self.env, object)?;
+        let receipts = Receipts {
+            by,
+            items: outcomes.receipts,
+            proofs: outcomes.proofs,
+            from: Some(outcomes.from),
+        };
+        match wire::call::<()>(&stub, "/receipts", &receipts).await {
+            Err(error) if error.status != 410 => Err(error),
+            // Told; or the sender was deleted meanwhile.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// What a peer decided about messages of one of our agents, as receipts.
+#[derive(Default)]
+struct Outcomes {
+    receipts: Vec<Receipt>,
+    proofs: Vec<ByteBuf>,
+    /// The recipient of each.
+    from: Vec<String>,
+}
+
+impl Outcomes {
+    fn push(&mut self, arrival: &Arrival, outcome: &Outcome, between: &Between<'_>) {
+        let code = outcome.code.as_ref().map(ToString::to_string);
+        let statement = outcome.statement(between);
+        let proof = Proof::signed("outcome", &outcome.kid, statement, &outcome.signature);
+        self.receipts.push(Receipt {
+            id: ByteBuf::from(outcome.id),
+            status: ending(code.as_deref()),
+            at: outcome.at,
+            code,
+            sent: None,
+            proof: Some(self.proofs.len()),
+        });
+        self.proofs.push(ByteBuf::from(proof.encode()));
+        self.from.push(arrival.item.from.to_string());
     }
 }
 

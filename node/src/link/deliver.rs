@@ -34,6 +34,8 @@ const MAX_REMEMBERED: usize = 4_096;
 #[derive(Default)]
 pub(super) struct Deliveries {
     queues: RefCell<BTreeMap<Did, Queue>>,
+    /// The peer's agents whose cards cannot be had, and since when.
+    pub(super) unverified: RefCell<BTreeMap<Did, Timestamp>>,
     objects: RefCell<BTreeMap<Did, (String, Timestamp)>>,
 }
 
@@ -132,8 +134,13 @@ impl Driver {
         let mut passed = Vec::with_capacity(batch.len());
         for (entry, verdict) in batch.iter().zip(&mut verdicts) {
             match self.judge(&entry.2).await? {
-                None => passed.push((entry.clone(), verdict)),
-                Some(code) => *verdict = DeliveryVerdict::Refused(code),
+                Verdict::Pass => passed.push((entry.clone(), verdict)),
+                Verdict::Hold(reason) => {
+                    *verdict = self.hold(&entry.2, &Code::from_static(reason.code()))?;
+                }
+                Verdict::Refuse(reason) => {
+                    *verdict = DeliveryVerdict::Refused(Code::from_static(reason.code()));
+                }
             }
         }
         let (items, places): (Vec<_>, Vec<_>) = passed.into_iter().unzip();
@@ -153,7 +160,7 @@ impl Driver {
     }
 
     /// Decides about a message again, now that its origin is known.
-    async fn judge(self: &Rc<Self>, item: &Item) -> Result<Option<Code>, ApiError> {
+    async fn judge(self: &Rc<Self>, item: &Item) -> Result<Verdict, ApiError> {
         let item_to_judge = policy::Item {
             kind: ItemKind::Message {
                 peer_agent: &item.from,
@@ -162,17 +169,10 @@ impl Driver {
         };
         let machine = self.machine.borrow();
         let machine = machine.as_ref().ok_or_else(not_peered)?;
-        Ok(
-            match decide(machine.policy(), Direction::Inbound, &item_to_judge) {
-                Verdict::Pass => None,
-                Verdict::Hold(reason) | Verdict::Refuse(reason) => {
-                    Some(Code::from_static(reason.code()))
-                }
-            },
-        )
+        Ok(decide(machine.policy(), Direction::Inbound, &item_to_judge))
     }
 
-    async fn hand_all(
+    pub(super) async fn hand_all(
         &self,
         agent: &Did,
         batch: &[(u64, u64, Item)],

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use entente_federation::{Code, Input, Item, PeerDocument};
-use entente_lexicon::Timestamp;
 use entente_lexicon::address::AgentRef;
+use entente_lexicon::{Did, Timestamp};
 use entente_trust::crypto::sign::VerifyingKey;
 use entente_trust::identity::Log;
 use entente_trust::message::Header;
@@ -26,6 +26,10 @@ use crate::link::own::peer_document;
 use crate::shapes::Resolved;
 use crate::store::d1::Directory;
 
+/// So long a card that cannot be had is asked for before its agent's mail is held.
+const UNVERIFIED_MS: u64 = 10_000;
+/// Agents of which that is known.
+const MAX_UNVERIFIED: usize = 1_024;
 /// A card is asked for again after this.
 const CARD_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
 /// How long after a rotation a message may still carry the origin that the key before it signed: the
@@ -124,8 +128,9 @@ impl Driver {
         let resolved = match self.card(item.from.as_str(), fresh).await {
             Ok(resolved) => resolved,
             Err(error) if error.status < 500 => return Ok(Proof::Wrong),
-            Err(error) => return Err(error),
+            Err(error) => return self.unverified(&item.from, error),
         };
+        self.deliveries.unverified.borrow_mut().remove(&item.from);
         let resolved: Resolved = serde_json::from_str(&resolved)?;
         let card: CardBody = serde_json::from_str(&resolved.card)?;
         // What was on its way when a key was replaced is still its agent's.
@@ -144,6 +149,20 @@ impl Driver {
             }
         }
         Ok(Proof::Wrong)
+    }
+
+    /// A card that cannot be had is asked for again for a while; then others have waited enough.
+    fn unverified(&self, agent: &Did, error: ApiError) -> Result<Proof, ApiError> {
+        let now = internal::now();
+        let mut unverified = self.deliveries.unverified.borrow_mut();
+        if unverified.len() >= MAX_UNVERIFIED {
+            unverified.clear();
+        }
+        let since = *unverified.entry(agent.clone()).or_insert(now);
+        if now.since(since) < UNVERIFIED_MS {
+            return Err(error);
+        }
+        Ok(Proof::Unverified)
     }
 
     /// Returns the verified card of one of the peer's agents, and its log.

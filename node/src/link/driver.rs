@@ -41,6 +41,7 @@ pub(super) struct Driver {
     pub(super) prekeys: Prekeys,
     pub(super) telling: Cell<bool>,
     pub(super) passing: Cell<bool>,
+    pub(super) tending: Cell<bool>,
     pub(super) keeper: Keeper,
     /// The state and error that were last written down.
     pub(super) noted: RefCell<Option<(LinkState, Option<String>)>>,
@@ -69,6 +70,7 @@ impl Driver {
             prekeys: Prekeys::default(),
             telling: Cell::new(false),
             passing: Cell::new(false),
+            tending: Cell::new(false),
             keeper: Keeper::new(&env),
             noted: RefCell::new(None),
             reported: RefCell::default(),
@@ -209,6 +211,7 @@ impl Driver {
             self.armed.set(None);
         }
         self.feed_quietly(Input::Timeout);
+        self.tend_quarantine();
     }
 
     /// Feeds the machine where nobody waits for the outcome.

@@ -122,6 +122,7 @@ fn message(row: &Row) -> Result<LinkMessage, StoreError> {
     let ended_at = row.optional(5, Row::timestamp)?;
     let waits = row.flag(7)?;
     let status = match (&code, waits) {
+        (Some(code), _) if code == "QUARANTINED" => "quarantined",
         (Some(_), _) => "refused",
         (None, true) => "waiting",
         (None, false) => "delivered",

@@ -62,7 +62,7 @@ impl Keeper {
 }
 
 impl Driver {
-    fn bounds(&self) -> Result<Bounds, ApiError> {
+    pub(super) fn bounds(&self) -> Result<Bounds, ApiError> {
         self.keeper.bounds.clone().map_err(ApiError::from)
     }
 

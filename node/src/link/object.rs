@@ -142,6 +142,7 @@ impl Driver {
                 self.wake().await?;
                 Ok(Response::from_json(&self.preview(&wish)?)?)
             }
+            (_, "/quarantine") => self.route_quarantine(request).await,
             (Method::Get, "/resolve") => {
                 let agent = query(&request, "agent")?;
                 self.wake().await?;

@@ -107,6 +107,7 @@ impl Driver {
         self.feed(Input::Timeout)?;
         self.tell_senders();
         self.pass_on();
+        self.tend_quarantine();
         Ok(())
     }
 

@@ -99,6 +99,7 @@ impl Driver {
             by: by.to_string(),
             items: items.collect(),
             proofs,
+            from: None,
         };
         let stub = internal::agent(&self.env, object)?;
         match wire::call::<()>(&stub, "/receipts", &receipts).await {
@@ -113,7 +114,15 @@ impl Driver {
 fn status(ended: &Ended) -> ReceiptStatus {
     match ended.code.as_deref() {
         _ if !ended.is_final => ReceiptStatus::Unconfirmed,
+        code => ending(code),
+    }
+}
+
+/// The status that a code of a receipt stands for.
+pub(super) fn ending(code: Option<&str>) -> ReceiptStatus {
+    match code {
         None => ReceiptStatus::Delivered,
+        Some("QUARANTINED") => ReceiptStatus::Quarantined,
         Some("EXPIRED" | "UNCONFIRMED") => ReceiptStatus::Expired,
         Some(_) => ReceiptStatus::Refused,
     }

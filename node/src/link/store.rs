@@ -10,7 +10,7 @@ use entente_federation::{
 };
 use entente_lexicon::{Did, Timestamp};
 
-use crate::link::{history, upgrade};
+use crate::link::{history, shelf, upgrade};
 use crate::params;
 use crate::proof::Proof;
 use crate::store::sqlite::{Row, Sqlite, StoreError};
@@ -131,6 +131,7 @@ impl LinkStore {
             .iter()
             .chain([&upgrade::SCHEMA])
             .chain(&history::SCHEMA)
+            .chain(&shelf::SCHEMA)
             .try_for_each(|sql| self.db.exec(sql, params![]))
     }
 

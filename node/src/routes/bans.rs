@@ -11,7 +11,7 @@ use crate::routes::{body, peers, reply};
 use crate::store::bans::BanRow;
 
 /// The longest reason, in characters.
-const MAX_REASON_CHARS: usize = 500;
+pub(super) const MAX_REASON_CHARS: usize = 500;
 
 /// `POST /admin/federation/bans`: bans a DID or host, or changes its ban.
 pub(super) async fn add(mut call: Call) -> Result<Response, ApiError> {

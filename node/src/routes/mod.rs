@@ -15,6 +15,7 @@ mod network;
 mod peer_detail;
 mod peers;
 mod policy;
+mod quarantine;
 mod reply;
 mod requests;
 
@@ -133,5 +134,8 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::ListBans => bans::list(&call).await,
         Route::LiftBan => bans::lift(&call).await,
         Route::UnfreezePeer => peers::unfreeze(call).await,
+        Route::ListQuarantine => quarantine::list(&call).await,
+        Route::ReleaseQuarantined => quarantine::release(&call).await,
+        Route::RefuseQuarantined => quarantine::refuse(call).await,
     }
 }

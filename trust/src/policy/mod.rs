@@ -62,6 +62,8 @@ pub enum Proof {
     Sound,
     /// There is none.
     Missing,
+    /// There is one, and its agent's card cannot be had to check it.
+    Unverified,
     /// There is one, and it does not verify.
     Wrong,
 }
@@ -219,6 +221,10 @@ fn admits_event(policy: &Policy, collection: &str, origin: Origin<'_>) -> Result
 
 /// What verified asks beyond the lists.
 fn verified(standing: Standing, direction: Direction, proof: Proof) -> Verdict {
+    if direction == Direction::Inbound && proof == Proof::Wrong {
+        // That is no lack but a lie: there is nothing to decide.
+        return Verdict::Refuse(Reason::OriginWrong);
+    }
     if let Some(reason) = standing.lacks() {
         return Verdict::Hold(reason);
     }
@@ -228,7 +234,8 @@ fn verified(standing: Standing, direction: Direction, proof: Proof) -> Verdict {
             Verdict::Pass
         }
         (Direction::Inbound, Proof::Missing) => Verdict::Hold(Reason::OriginMissing),
-        (Direction::Inbound, Proof::Wrong) => Verdict::Hold(Reason::OriginWrong),
+        (Direction::Inbound, Proof::Unverified) => Verdict::Hold(Reason::OriginUnverified),
+        (Direction::Inbound, Proof::Wrong) => Verdict::Refuse(Reason::OriginWrong),
     }
 }
 

@@ -36,6 +36,11 @@ pub enum Reason {
     /// The origin agent's signature is missing.
     #[error("the item carries no signature of the agent it comes from")]
     OriginMissing,
+    /// The origin agent's signature cannot be checked, because its card cannot be had.
+    #[error(
+        "the card of the agent that the item comes from cannot be had: its signature is unchecked"
+    )]
+    OriginUnverified,
     /// The origin agent's signature does not verify.
     #[error("the item's origin signature is not by the agent it claims to come from")]
     OriginWrong,
@@ -43,7 +48,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Private,
         Self::Banned,
         Self::Inbound,
@@ -55,6 +60,7 @@ impl Reason {
         Self::ApprovalAwaited,
         Self::DocumentsStale,
         Self::OriginMissing,
+        Self::OriginUnverified,
         Self::OriginWrong,
     ];
 
@@ -73,6 +79,7 @@ impl Reason {
             Self::ApprovalAwaited => "APPROVAL_AWAITED",
             Self::DocumentsStale => "DOCUMENTS_STALE",
             Self::OriginMissing => "ORIGIN_MISSING",
+            Self::OriginUnverified => "ORIGIN_UNVERIFIED",
             Self::OriginWrong => "ORIGIN_INVALID",
         }
     }

@@ -142,7 +142,8 @@ fn what_comes_in_at_verified_needs_its_origins_signature() {
         (Proof::Pending, Verdict::Pass),
         (Proof::Sound, Verdict::Pass),
         (Proof::Missing, Verdict::Hold(Reason::OriginMissing)),
-        (Proof::Wrong, Verdict::Hold(Reason::OriginWrong)),
+        (Proof::Unverified, Verdict::Hold(Reason::OriginUnverified)),
+        (Proof::Wrong, Verdict::Refuse(Reason::OriginWrong)),
     ] {
         let item = Item {
             proof,
@@ -279,7 +280,13 @@ fn any_policy() -> impl Strategy<Value = Policy> {
 fn passes(policy: &Policy) -> Vec<bool> {
     let mut found = Vec::new();
     for direction in DIRECTIONS {
-        for proof in [Proof::Pending, Proof::Sound, Proof::Missing, Proof::Wrong] {
+        for proof in [
+            Proof::Pending,
+            Proof::Sound,
+            Proof::Missing,
+            Proof::Unverified,
+            Proof::Wrong,
+        ] {
             for seed in 0..4 {
                 let one = did(seed);
                 let mut items = vec![message(&one)];

@@ -329,3 +329,50 @@ mod tests {
         assert!(serde_json::from_str::<ChangePeer>(r#"{"allow":1}"#).is_err());
     }
 }
+
+/// One message that is held for an admin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Quarantined {
+    /// Its name in the quarantine, for the routes that decide about it.
+    pub item: String,
+    /// The message's id.
+    pub id: String,
+    /// The DID of the peer that brought it.
+    pub peer: String,
+    /// The peer's host.
+    pub host: String,
+    /// The address that it says it comes from.
+    pub from: String,
+    /// The recipient's address.
+    pub to: String,
+    /// Why it is held: a stable code.
+    pub reason: String,
+    /// Its length, sealed, in bytes.
+    pub bytes: u64,
+    /// Since when.
+    pub held_at: Timestamp,
+    /// It is refused then, unless somebody has decided.
+    pub lapses_at: Timestamp,
+    /// It was released, and waits for its agent.
+    pub released: bool,
+}
+
+/// `GET /admin/federation/quarantine`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantineList {
+    /// By peer, the oldest of each first.
+    pub held: Vec<Quarantined>,
+    /// Where to go on; a page may be empty and have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// `POST /admin/federation/quarantine/:item/refuse`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefuseQuarantined {
+    /// Why, for the audit log: at most 500 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
