@@ -8,6 +8,9 @@ use super::Memory;
 use super::decay::Decay;
 use crate::repo::Cid;
 
+/// What a record's `derivedFrom` holds at most.
+const MAX_COVERED: usize = 256;
+
 /// An episode: a memory of something that happened, in a thread.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Episode {
@@ -28,7 +31,8 @@ pub struct Policy {
     pub decay: Decay,
     /// A summary is not worth it for fewer.
     pub min_episodes: usize,
-    /// A summary covers no more, so that it stays a summary of something.
+    /// A summary covers no more, so that it stays a summary of something; never more than the 256
+    /// that a record's `derivedFrom` holds.
     pub max_episodes: usize,
 }
 
@@ -83,7 +87,7 @@ pub fn plan(
     for (thread, mut memories) in threads {
         memories.sort_by_key(|memory| (memory.written, memory.cid));
         memories.dedup_by_key(|memory| memory.cid);
-        for group in memories.chunks(policy.max_episodes.max(1)) {
+        for group in memories.chunks(policy.max_episodes.clamp(1, MAX_COVERED)) {
             let (Some(first), Some(last)) = (group.first(), group.last()) else {
                 continue;
             };

@@ -70,7 +70,7 @@ pub fn current(memories: &[Memory], at: Timestamp) -> BTreeSet<Cid> {
     let replaced = |one: &Memory| {
         in_force.iter().any(|other| {
             let newer = (other.written, other.cid) > (one.written, one.cid);
-            newer && other.supersedes.contains(&one.cid)
+            newer && other.supersedes.as_ref() == Some(&one.path)
         })
     };
     let holding = in_force.iter().filter(|memory| !replaced(memory));
@@ -81,7 +81,7 @@ pub fn current(memories: &[Memory], at: Timestamp) -> BTreeSet<Cid> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::testing::{cid, memory};
+    use super::super::testing::{cid, memory, path};
     use super::*;
 
     fn valid(from: Option<u64>, to: Option<u64>) -> Validity {
@@ -90,7 +90,7 @@ mod tests {
 
     fn replacing(name: &str, written: u64, old: &str, validity: Validity) -> Memory {
         Memory {
-            supersedes: vec![cid(old)],
+            supersedes: Some(path(old)),
             validity,
             ..memory(name, written)
         }

@@ -1,22 +1,13 @@
 //! Which records a search is about: by collection, by time, by where they came from.
 
-use entente_lexicon::{Did, Timestamp};
+use entente_lexicon::Timestamp;
+use entente_lexicon::records::Source;
 use entente_trust::policy::CollectionGlob;
 
 use crate::life::Validity;
 
-/// Where a memory came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The agent itself.
-    Own,
-    /// A person who runs it.
-    Operator,
-    /// Another agent, which shared it or said it.
-    Agent(Did),
-    /// An archive that was imported.
-    Import,
-}
+/// The sort of what an agent wrote by itself.
+const SELF: &str = "self";
 
 /// What of a record is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +18,8 @@ pub struct Traits<'a> {
     pub written: Timestamp,
     /// For when it holds.
     pub validity: Validity,
-    /// Where it came from.
-    pub source: &'a Source,
+    /// Where it came from; from the agent itself if nothing is said.
+    pub source: Option<&'a Source>,
 }
 
 /// What a search is narrowed to. Whatever is left out narrows nothing.
@@ -48,19 +39,20 @@ pub struct Filter {
 
 /// Sources to search.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SourceFilter {
-    /// Exactly this one.
-    Is(Source),
-    /// Any other agent.
-    AnyAgent,
+pub struct SourceFilter {
+    /// The sort: `self`, `message`, `agent`, `tool`, `import`, or another word.
+    pub kind: String,
+    /// Which one; any of that sort if it is left out.
+    pub id: Option<String>,
 }
 
 impl SourceFilter {
-    fn covers(&self, source: &Source) -> bool {
-        match self {
-            Self::Is(one) => one == source,
-            Self::AnyAgent => matches!(source, Source::Agent(_)),
-        }
+    fn covers(&self, source: Option<&Source>) -> bool {
+        let (kind, id) = match source {
+            Some(source) => (source.kind.as_str(), source.id.as_deref()),
+            None => (SELF, None),
+        };
+        self.kind == kind && self.id.as_deref().is_none_or(|wanted| id == Some(wanted))
     }
 }
 
@@ -83,7 +75,7 @@ impl Filter {
 mod tests {
     use super::*;
 
-    fn record(source: &Source) -> Traits<'_> {
+    fn record(source: Option<&Source>) -> Traits<'_> {
         Traits {
             collection: "agent.memory.fact",
             written: Timestamp(100),
@@ -94,10 +86,10 @@ mod tests {
 
     #[test]
     fn a_filter_that_says_nothing_lets_everything_pass() {
-        assert!(Filter::default().passes(&record(&Source::Own)));
+        assert!(Filter::default().passes(&record(None)));
     }
 
-    fn passes(narrow: impl FnOnce(&mut Filter), source: &Source) -> bool {
+    fn passes(narrow: impl FnOnce(&mut Filter), source: Option<&Source>) -> bool {
         let mut filter = Filter::default();
         narrow(&mut filter);
         filter.passes(&record(source))
@@ -111,14 +103,14 @@ mod tests {
             ("agent.memory.note", false),
         ] {
             let narrow = |filter: &mut Filter| filter.collections = vec![glob.parse().unwrap()];
-            assert_eq!(passes(narrow, &Source::Own), covered, "{glob}");
+            assert_eq!(passes(narrow, None), covered, "{glob}");
         }
     }
 
     #[test]
     fn times_narrow() {
         let passes = |narrow: fn(&mut Filter, Timestamp), at| {
-            passes(|filter| narrow(filter, Timestamp(at)), &Source::Own)
+            passes(|filter| narrow(filter, Timestamp(at)), None)
         };
         let since = |filter: &mut Filter, at| filter.since = Some(at);
         assert!(passes(since, 100) && !passes(since, 101));
@@ -130,12 +122,27 @@ mod tests {
 
     #[test]
     fn sources_narrow() {
-        let diana = Source::Agent(Did::from_scid(&[4; 32]));
-        let passes =
-            |wanted: SourceFilter, source| passes(|filter| filter.sources = vec![wanted], source);
-        assert!(passes(SourceFilter::AnyAgent, &diana));
-        assert!(!passes(SourceFilter::AnyAgent, &Source::Import));
-        assert!(passes(SourceFilter::Is(diana.clone()), &diana));
-        assert!(!passes(SourceFilter::Is(Source::Own), &diana));
+        let source = |kind: &str, id: Option<&str>| Source {
+            kind: kind.to_owned(),
+            id: id.map(str::to_owned),
+        };
+        let passes = |kind: &str, id: Option<&str>, source: Option<&Source>| {
+            let wanted = SourceFilter {
+                kind: kind.to_owned(),
+                id: id.map(str::to_owned),
+            };
+            passes(|filter| filter.sources = vec![wanted], source)
+        };
+        let diana = source("agent", Some("did:cf:diana"));
+        assert!(passes("agent", None, Some(&diana)));
+        assert!(passes("agent", Some("did:cf:diana"), Some(&diana)));
+        assert!(!passes("agent", Some("did:cf:bob"), Some(&diana)));
+        assert!(!passes(
+            "agent",
+            Some("did:cf:bob"),
+            Some(&source("agent", None))
+        ));
+        assert!(!passes("tool", None, Some(&diana)));
+        assert!(passes("self", None, None) && !passes("import", None, None));
     }
 }

@@ -32,6 +32,12 @@ impl Importance {
         Self(value.clamp(0.0, 1.0))
     }
 
+    /// Takes a record's `importance`, from 0 to 100.
+    #[must_use]
+    pub fn of_hundred(value: u8) -> Self {
+        Self::new(f64::from(value) / 100.0)
+    }
+
     /// Returns the number.
     #[must_use]
     pub const fn get(self) -> f64 {
