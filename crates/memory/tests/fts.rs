@@ -130,6 +130,16 @@ fn blinded_words_rank_as_the_words_themselves_do() {
 }
 
 #[test]
+fn the_order_of_words_is_not_stored() {
+    let index = index(Space::Private);
+    assert_eq!(
+        index.tokens("Bob owes Alice money"),
+        index.tokens("Alice owes Bob money")
+    );
+    assert_ne!(index.tokens("lake lake"), index.tokens("lake"));
+}
+
+#[test]
 fn what_is_stored_names_no_word_and_another_key_finds_nothing() {
     let (_, db) = shipped(Space::Private);
     let stored: String = db

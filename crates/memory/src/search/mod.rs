@@ -32,12 +32,13 @@ impl Index {
         Self { key }
     }
 
-    /// Returns the row to store for a text: tokens in the order of its words, with repetitions,
-    /// between spaces. FTS5 needs no more than `tokenize = 'ascii'` for it.
+    /// Returns the row to store for a text: its tokens with repetitions, between spaces, and sorted,
+    /// so that the order of the words is not told. FTS5 needs no more than `tokenize = 'ascii'` for it.
     #[must_use]
     pub fn tokens(&self, text: &str) -> String {
         let terms = words::terms(text);
-        let tokens: Vec<_> = terms.iter().map(|term| self.key.token(term)).collect();
+        let mut tokens: Vec<_> = terms.iter().map(|term| self.key.token(term)).collect();
+        tokens.sort_unstable();
         tokens.join(" ")
     }
 
