@@ -15,6 +15,8 @@ impl Code {
     pub const OUTBOX_FULL: Self = Self(Cow::Borrowed("OUTBOX_FULL"));
     /// The sealed message is larger than a link carries.
     pub const TOO_LARGE: Self = Self(Cow::Borrowed("TOO_LARGE"));
+    /// A public event is not what a link carries as one.
+    pub const EVENT_MALFORMED: Self = Self(Cow::Borrowed("EVENT_MALFORMED"));
     /// The link was shut down for good.
     pub const LINK_CLOSED: Self = Self(Cow::Borrowed("LINK_CLOSED"));
     /// The message was not delivered in the time its sender gave it.

@@ -133,6 +133,20 @@ pub struct TryPolicy {
     pub ours: Vec<Did>,
     /// Messages that crossed lately: whether they came in, our agent, the peer's.
     pub recent: Vec<(bool, Did, Did)>,
+    /// The last announcements, ours and the peer's.
+    pub announcements: Vec<RecentAnnouncement>,
+}
+
+/// An announcement as policy sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecentAnnouncement {
+    /// Whether the peer brought it; if not, it is ours.
+    pub came_in: bool,
+    /// What it is about.
+    pub collection: String,
+    /// The network it was made in.
+    pub network: Did,
 }
 
 /// `GET /recent?peer=<host>` of the relay's object: messages that crossed to or from a peer lately,
@@ -141,6 +155,8 @@ pub struct TryPolicy {
 pub struct RecentMessages {
     /// Newest first.
     pub messages: Vec<(bool, String, String)>,
+    /// The last announcements, ours and the peer's.
+    pub announcements: Vec<RecentAnnouncement>,
 }
 
 /// `GET /quarantine` of a link's object.

@@ -7,6 +7,7 @@
 //! Start reading at [`message`] for what protects a message, at [`memory`] for what an agent keeps, at [`identity`] for what a DID proves,
 //! at [`policy`] for what may pass, and at [`crypto`] for the primitives.
 
+pub mod announcement;
 pub mod attestation;
 pub mod crypto;
 pub mod identity;

@@ -2,6 +2,7 @@
 //!
 //! Field names are camelCase on the wire. Instants are RFC 3339 strings. Cursors are opaque.
 
+mod announcements;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use serde_json::Value;
 use crate::keys::FrozenLink;
 use crate::{Content, ReceiptStatus, Timestamp, TrustLevel};
 
+pub use announcements::{Announce, Announced, AnnouncementList, AnnouncementView};
 pub use trust::{
     AcceptRequest, AddPeer, ApprovalView, ApprovePeer, BanList, BanView, ChangePeer, NewBan,
     PeerRequest, PeerRequests, PeerTrust, Preview, PreviewExample, PreviewGroup, QuarantineList,

@@ -40,6 +40,23 @@ pub struct LinkDetail {
     /// The last messages sent over this link, newest first; without what they say.
     #[serde(default)]
     pub messages: Vec<LinkMessage>,
+    /// Public events that came, went and were not let through.
+    #[serde(default)]
+    pub events: Vec<EventTally>,
+}
+
+/// How many public events had this outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventTally {
+    /// `in` or `out`.
+    pub direction: String,
+    /// `pass`, or the code that refused them.
+    pub code: String,
+    /// How many.
+    pub count: u64,
+    /// The last one.
+    pub last_at: Timestamp,
 }
 
 /// A code in plain words.

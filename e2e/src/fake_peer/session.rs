@@ -45,7 +45,7 @@ pub struct Frame {
     pub kind: Kind,
     /// Its number in this direction.
     pub counter: u64,
-    /// 1 for messages.
+    /// 1 for messages, 2 for public events.
     pub stream: u8,
     /// The stream's epoch.
     pub epoch: u64,
@@ -107,6 +107,12 @@ impl Session {
     pub fn write(&mut self, kind: Kind, epoch: u64, seq: u64, body: &[u8]) -> Vec<u8> {
         let stream = u8::from(matches!(kind, Kind::Msg | Kind::Ack | Kind::Confirm));
         self.write_in(stream, kind, (epoch, seq), body)
+    }
+
+    /// Writes a frame with public events from `seq` on.
+    #[must_use]
+    pub fn write_event(&mut self, epoch: u64, seq: u64, body: &[u8]) -> Vec<u8> {
+        self.write_in(2, Kind::Msg, (epoch, seq), body)
     }
 
     /// Writes a frame of a stream under the next counter.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use entente_federation::{Input, Item, Limits, Link, Own, Peer, PeerDocument, Stream};
 use entente_lexicon::{Did, Host, Timestamp, TrustLevel};
+use entente_trust::announcement::{Announcement, DEFAULT_COLLECTION};
 use entente_trust::crypto::sign::SigningKey;
 use entente_trust::policy::Policy;
 
@@ -332,12 +333,41 @@ impl World {
     }
 
     fn offer(&mut self, end: usize, stream: Stream, burst: u64) {
-        let make = |_| Item {
-            expires: None,
-            ..self.message(end)
+        let make = |_| {
+            let item = self.message(end);
+            match stream {
+                Stream::Evt => self.announcement(end, item),
+                Stream::Msg | Stream::Ctl => Item {
+                    expires: None,
+                    ..item
+                },
+            }
         };
         let items = (0..burst).map(make).collect();
         self.input(end, Input::Enqueue { stream, items });
+    }
+
+    /// Turns a message into an announcement of the same agent. A link asks for its form; drivers
+    /// alone ask who signed it.
+    #[expect(clippy::expect_used, reason = "a constant form")]
+    fn announcement(&self, end: usize, item: Item) -> Item {
+        let text = "x".repeat(item.bytes.len() / 4);
+        let announcement = Announcement {
+            id: item.id,
+            from: item.from.clone(),
+            network: self.networks[self.ends[end].network].did.clone(),
+            collection: DEFAULT_COLLECTION.to_owned(),
+            at: self.local(end),
+            content: format!(r#"{{"kind":"text","text":"{text}"}}"#),
+            kid: String::new(),
+        };
+        let bytes = announcement.with_signature([0; 64]);
+        Item {
+            to: self.networks[self.ends[end ^ 1].network].did.clone(),
+            bytes: bytes.expect("an announcement of our own").into(),
+            expires: None,
+            ..item
+        }
     }
 
     fn message(&mut self, end: usize) -> Item {

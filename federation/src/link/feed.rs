@@ -6,11 +6,11 @@
 
 use std::collections::VecDeque;
 
-use entente_trust::policy::{Direction, Policy};
+use entente_trust::policy::Direction;
 
 use super::config::RestoredIn;
 use super::io::{Change, Event, Outputs};
-use super::rules;
+use super::rules::Rules;
 use super::session::Session;
 use crate::frame::MAX_NUMBER;
 use crate::frame::items::WireItem;
@@ -66,7 +66,7 @@ impl Feed {
         header: &Header,
         floor: u64,
         items: Vec<WireItem>,
-        (policy, window): (&Policy, &Amount),
+        (rules, window): (Rules<'_>, &Amount),
         out: &mut Outputs,
     ) -> Result<(), Misbehaved> {
         let end = header.seq.saturating_add(items.len() as u64);
@@ -90,16 +90,19 @@ impl Feed {
             let WireItem::Message(item) = wire else {
                 continue;
             };
-            // What our policy does not let in leaves no trace.
-            if rules::refusal(self.stream, policy, Direction::Inbound, &item).is_none() {
-                self.held = self.held.saturating_add(1);
-                out.changes.push(Change::Received {
-                    stream: self.stream,
-                    epoch,
-                    seq,
-                    item,
-                });
+            let stream = self.stream;
+            if let Some(code) = rules.refusal(stream, Direction::Inbound, &item) {
+                // It is settled all the same: one item never blocks those behind it.
+                out.events.push(Event::Refused { stream, code });
+                continue;
             }
+            self.held = self.held.saturating_add(1);
+            out.changes.push(Change::Received {
+                stream,
+                epoch,
+                seq,
+                item,
+            });
         }
         out.changes.push(Change::Cursor {
             stream: self.stream,

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use entente_lexicon::{Did, Timestamp};
 use entente_trust::crypto::sign::SigningKey;
-use entente_trust::policy::{Direction, Policy};
+use entente_trust::policy::Direction;
 
 use super::config::{Reject, RestoredIn};
 use super::io::{Change, DeliveryVerdict, Event, Item, Outputs, Request};
-use super::rules;
+use super::rules::Rules;
 use super::session::Session;
 use crate::code::Code;
 use crate::frame::MAX_NUMBER;
@@ -153,7 +153,7 @@ impl Inbox {
         header: &Header,
         floor: u64,
         items: Vec<WireItem>,
-        rules: (&Policy, &Amount),
+        rules: (Rules<'_>, &Amount),
         out: &mut Outputs,
     ) -> Result<(), Misbehaved> {
         let end = header.seq.saturating_add(items.len() as u64);
@@ -382,7 +382,7 @@ impl Inbox {
         &mut self,
         seq: u64,
         wire: WireItem,
-        policy: &Policy,
+        rules: Rules<'_>,
         deliver: &mut Vec<(u64, Item)>,
         out: &mut Outputs,
     ) {
@@ -424,7 +424,7 @@ impl Inbox {
                 let known = self.rejects.get(&seq).filter(|known| known.id == id);
                 let refused = match known {
                     Some(known) => Some(known.code.clone()),
-                    None => rules::refusal(STREAM, policy, Direction::Inbound, &item),
+                    None => rules.refusal(STREAM, Direction::Inbound, &item),
                 };
                 match refused {
                     Some(code) => {
@@ -490,6 +490,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use entente_lexicon::TrustLevel;
+    use entente_trust::policy::Policy;
 
     use super::*;
 
@@ -522,8 +523,10 @@ mod tests {
         };
         let mut out = Outputs::default();
         let items = vec![message(1, 1), message(2, 2)];
+        let (own, peer) = (&did(9), &did(8));
+        let rules = Rules { policy, own, peer };
         inbox
-            .receive(&header, 0, items, (policy, &limits), &mut out)
+            .receive(&header, 0, items, (rules, &limits), &mut out)
             .unwrap();
         let [Request::Deliver { items: handed, .. }] = out.requests.as_slice() else {
             panic!("{:?}", out.requests);

@@ -21,11 +21,11 @@ pub struct SocketId(pub u64);
 pub struct Item {
     /// Its id.
     pub id: [u8; 16],
-    /// The sending agent.
+    /// The sending agent; in stream evt the one that announces.
     pub from: Did,
     /// The receiving agent; in stream evt the receiving network.
     pub to: Did,
-    /// The sealed envelope, or the record of another stream. Empty: it was withdrawn
+    /// The sealed envelope, the announcement, or the record of stream ctl. Empty: it was withdrawn
     /// ([`Change::Bounced`], [`Change::Emptied`]).
     pub bytes: Arc<[u8]>,
     /// When it is not worth delivering any more. Known at its sender only: the peer finds it in the
@@ -404,6 +404,14 @@ pub enum Event {
         stream: Stream,
         /// The new epoch.
         epoch: u64,
+    },
+    /// An item of evt or ctl was not let in: policy, or it is none. It is settled and leaves no other
+    /// trace.
+    Refused {
+        /// The stream.
+        stream: Stream,
+        /// Why.
+        code: Code,
     },
     /// We forgot what we had acknowledged, and it is not offered again; or, in evt, the peer dropped
     /// it.

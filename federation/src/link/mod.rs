@@ -59,6 +59,7 @@ use feed::Feed;
 use inbox::Inbox;
 use opening::{Fetch, Opening};
 use outbox::Outbox;
+use rules::Rules;
 use session::{Health, Session};
 use status::Standing;
 
@@ -167,7 +168,7 @@ impl Link {
             Input::Loaded { stream, items } => {
                 let is_up = self.is_up();
                 let outbox = self.outboxes.of_mut(stream);
-                outbox.loaded(items, is_up, &self.config.policy, &mut out);
+                outbox.loaded(items, is_up, Rules::of(&self.config), &mut out);
             }
             Input::Taken { stream, count } => self.taken(stream, count),
             Input::Delivered { epoch, verdicts } => {
@@ -233,7 +234,7 @@ impl Link {
             return;
         }
         let is_up = self.is_up();
-        let rules = (&self.config.policy, &self.config.limits);
+        let rules = (Rules::of(&self.config), &self.config.limits);
         let outbox = self.outboxes.of_mut(stream);
         outbox.enqueue(now, items, rules, is_up, out);
     }
@@ -330,7 +331,7 @@ impl Link {
             (Kind::Msg, Some(stream)) => {
                 session.note_work(now);
                 let (floor, items) = items::read(body)?;
-                let rules = (&self.config.policy, session.ours.of(stream));
+                let rules = (Rules::of(&self.config), session.ours.of(stream));
                 match stream {
                     Stream::Msg => self.inbox.receive(header, floor, items, rules, out),
                     Stream::Evt => self.events.receive(header, floor, items, rules, out),
@@ -647,7 +648,7 @@ impl Link {
         self.controls.acknowledge(session, out);
         for stream in [Stream::Ctl, Stream::Msg, Stream::Evt] {
             let outbox = self.outboxes.of_mut(stream);
-            outbox.fill(now, session, &self.config.policy, out);
+            outbox.fill(now, session, Rules::of(&self.config), out);
         }
     }
 

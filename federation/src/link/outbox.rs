@@ -9,12 +9,12 @@
 use std::collections::VecDeque;
 
 use entente_lexicon::{Did, Timestamp};
-use entente_trust::policy::{Direction, Policy};
+use entente_trust::policy::Direction;
 
 use super::config::{Limits, RestoredOut, Waiting};
 use super::io::{Bounce, Change, Event, Evidence, Item, Outputs, Request};
 use super::rows::{Lapse, Rows};
-use super::rules;
+use super::rules::Rules;
 use super::session::Session;
 use crate::code::Code;
 use crate::frame::items::{self, FIXED_LENGTH, MAX_ITEMS, WireItem};
@@ -122,7 +122,7 @@ impl Outbox {
         &mut self,
         now: Timestamp,
         items: Vec<Item>,
-        rules: (&Policy, &Limits),
+        rules: (Rules<'_>, &Limits),
         is_up: bool,
         out: &mut Outputs,
     ) {
@@ -186,12 +186,12 @@ impl Outbox {
         &mut self,
         now: Timestamp,
         session: &mut Session,
-        policy: &Policy,
+        rules: Rules<'_>,
         out: &mut Outputs,
     ) {
         loop {
             let first = self.next_send();
-            let batch = self.take_batch(session, policy, out);
+            let batch = self.take_batch(session, rules, out);
             if batch.is_empty() {
                 break;
             }
@@ -225,12 +225,12 @@ impl Outbox {
         &mut self,
         loaded: Vec<(u64, Item)>,
         is_up: bool,
-        policy: &Policy,
+        rules: Rules<'_>,
         out: &mut Outputs,
     ) {
         self.loading = false;
         if let Some(next) = self.scan {
-            return self.withdraw(next, loaded, policy, out);
+            return self.withdraw(next, loaded, rules, out);
         }
         if !is_up {
             return;
@@ -417,10 +417,10 @@ impl Outbox {
     fn admit(
         &mut self,
         item: &Item,
-        (policy, limits): (&Policy, &Limits),
+        (rules, limits): (Rules<'_>, &Limits),
         out: &mut Outputs,
     ) -> Result<(), Code> {
-        if let Some(code) = rules::refusal(self.stream, policy, Direction::Outbound, item) {
+        if let Some(code) = rules.refusal(self.stream, Direction::Outbound, item) {
             return Err(code);
         }
         let most = limits.outbox(self.stream);
@@ -465,7 +465,7 @@ impl Outbox {
     fn take_batch(
         &mut self,
         session: &Session,
-        policy: &Policy,
+        rules: Rules<'_>,
         out: &mut Outputs,
     ) -> Vec<WireItem> {
         let mut batch = Vec::new();
@@ -484,7 +484,7 @@ impl Outbox {
             self.ready_weight = self.ready_weight.saturating_sub(next_weight);
             if !next.decided {
                 let seq = self.next_send().saturating_add(batch.len() as u64);
-                self.judge(&mut next.item, seq, policy, out);
+                self.judge(&mut next.item, seq, rules, out);
             }
             weight = weight.saturating_add(next.item.weight().into());
             length = longer;
@@ -505,7 +505,7 @@ impl Outbox {
         &mut self,
         next: u64,
         loaded: Vec<(u64, Item)>,
-        policy: &Policy,
+        rules: Rules<'_>,
         out: &mut Outputs,
     ) {
         let end = loaded
@@ -514,17 +514,17 @@ impl Outbox {
         self.scan = (end > next).then_some(end);
         for (seq, item) in loaded {
             if !item.bytes.is_empty() {
-                self.judge(&mut WireItem::Message(item), seq, policy, out);
+                self.judge(&mut WireItem::Message(item), seq, rules, out);
             }
         }
     }
 
     /// Withdraws a stored item if policy no longer lets it cross.
-    fn judge(&mut self, wire: &mut WireItem, seq: u64, policy: &Policy, out: &mut Outputs) {
+    fn judge(&mut self, wire: &mut WireItem, seq: u64, rules: Rules<'_>, out: &mut Outputs) {
         let WireItem::Message(item) = wire else {
             return;
         };
-        let refusal = rules::refusal(self.stream, policy, Direction::Outbound, item);
+        let refusal = rules.refusal(self.stream, Direction::Outbound, item);
         if let Some(code) = refusal {
             self.give_up(seq, item.id, code, out);
             *wire = WireItem::Withdrawn;

@@ -102,7 +102,7 @@ fn check_honest(event: &Event) {
         Event::Misbehaved { how, .. } => *how == Misbehaved::HandshakeTimeout,
         Event::RolledBack { .. } | Event::Gap { .. } | Event::StoreBroken { .. } => false,
         Event::PeerReset { .. } => false,
-        Event::Up { .. } | Event::Idle | Event::Down { .. } => true,
+        Event::Up { .. } | Event::Idle | Event::Down { .. } | Event::Refused { .. } => true,
     };
     assert!(harmless, "{event:?}");
 }

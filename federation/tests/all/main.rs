@@ -19,6 +19,7 @@ mod decoders;
 mod delivery;
 mod dialling;
 mod disk;
+mod events;
 mod examples;
 mod golden;
 mod hand;

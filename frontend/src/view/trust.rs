@@ -91,14 +91,15 @@ pub fn taken(used: LinkAmount, limit: LinkAmount) -> String {
     )
 }
 
-/// The four parts of a preview with their names, in the order they are shown.
+/// The five parts of a preview with their names, in the order they are shown.
 #[must_use]
-pub fn parts(preview: &Preview) -> [(&'static str, &'static str, &PreviewGroup); 4] {
+pub fn parts(preview: &Preview) -> [(&'static str, &'static str, &PreviewGroup); 5] {
     [
         ("agents", "Pairs of agents", &preview.agents),
         ("collections", "Public events", &preview.collections),
         ("recent", "Recent mail", &preview.recent),
         ("queued", "Waiting mail", &preview.queued),
+        ("announcements", "Announcements", &preview.announcements),
     ]
 }
 

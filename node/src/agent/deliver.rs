@@ -94,7 +94,7 @@ impl Core {
             let sockets = self.sockets();
             arrivals
                 .into_iter()
-                .for_each(|arrival| self.announce(arrival, &sockets));
+                .for_each(|arrival| self.show_arrival(arrival, &sockets));
         }
         Ok(DeliveryReply { refused })
     }
@@ -283,7 +283,7 @@ impl Core {
         Ok(body)
     }
 
-    fn announce(&self, arrival: Arrival, sockets: &[WebSocket]) {
+    fn show_arrival(&self, arrival: Arrival, sockets: &[WebSocket]) {
         let Arrival { view, peer } = arrival;
         self.report(NewEvent {
             kind: "message.received".to_owned(),

@@ -25,6 +25,7 @@ use crate::shapes::{AgentInit, InitAgent};
 /// The agent as it can act: its keys, unsealed.
 pub(super) struct Me {
     pub(super) did: Did,
+    pub(super) name: AgentName,
     pub(super) network: Did,
     pub(super) host: Host,
     pub(super) signing: SigningKey,
@@ -182,6 +183,7 @@ impl Core {
         };
         let me = Rc::new(Me {
             did: stored.did,
+            name: stored.name,
             network: stored.network,
             host: stored.host,
             signing,

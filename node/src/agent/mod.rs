@@ -4,6 +4,7 @@
 //! ciphertext. SQLite is the truth: whatever is answered has been committed before. Start reading
 //! at [`object`], then [`send`] and [`deliver`].
 
+mod announce;
 mod contacts;
 mod controls;
 mod conversations;

@@ -50,6 +50,9 @@ impl DurableObject for Agent {
         self.core.retry_outbox();
         self.core.resolve_unsealed();
         self.core.tell_reads();
+        if let Err(error) = self.core.retry_announcements() {
+            console_error!("announcements could not be read: {error}");
+        }
         self.core.tend();
         Response::empty()
     }
@@ -134,6 +137,10 @@ impl Core {
                 let message: SendMessage = body::json(&mut request).await?;
                 let accepted = self.send(message).await?;
                 Ok(Response::from_json(&accepted)?.with_status(202))
+            }
+            (Method::Post, "/announce") => {
+                let announced = self.announce(body::json(&mut request).await?).await?;
+                Ok(Response::from_json(&announced)?.with_status(202))
             }
             (Method::Get, "/messages") => {
                 let list = self.list(&page(&request)?)?;

@@ -36,7 +36,7 @@ const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
 const GATHER_MS: u64 = 20;
 /// While anything waits, an alarm is due at most so far ahead: whatever happens to this object,
 /// it wakes again and goes on.
-const WATCH_MS: u64 = 10_000;
+pub(super) const WATCH_MS: u64 = 10_000;
 /// Between two attempts to reach a destination of our own network.
 const RETRY_MS: u64 = 1_000;
 /// A peer holds messages for 7 days; it has a week more to say what became of them.
@@ -222,6 +222,7 @@ impl Core {
             self.depart(destination, departure);
         }
         self.restore_unsealed()?;
+        self.retry_announcements()?;
         let core = Rc::clone(self);
         spawn_local(async move {
             core.tend();

@@ -26,7 +26,7 @@ use crate::internal;
 /// The longest content, as JSON.
 const MAX_CONTENT_BYTES: usize = 60 * 1024;
 /// The longest thread name and idempotency key.
-const MAX_TEXT_BYTES: usize = 256;
+pub(super) const MAX_TEXT_BYTES: usize = 256;
 /// How far ahead a message may expire.
 const MAX_EXPIRY_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 /// Without `expiresAt` a message is worth delivering this long.
@@ -417,7 +417,7 @@ fn check(request: &SendMessage, now: Timestamp) -> Result<Recipient, ApiError> {
     Ok(recipient)
 }
 
-fn check_content(content: &Content) -> Result<(), ApiError> {
+pub(super) fn check_content(content: &Content) -> Result<(), ApiError> {
     if serde_json::to_vec(content)?.len() > MAX_CONTENT_BYTES {
         return Err(ApiError::new(
             413,

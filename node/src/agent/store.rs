@@ -6,6 +6,7 @@ use std::rc::Rc;
 use data_encoding::HEXLOWER;
 use entente_lexicon::{Did, Host, MessageId, ReceiptStatus, Timestamp};
 
+use crate::agent::announce;
 use crate::agent::handed::{Tail, Tails};
 use crate::params;
 use crate::shapes::Resolved;
@@ -161,6 +162,7 @@ impl AgentStore {
     pub(super) fn create(&self) -> Result<(), StoreError> {
         SCHEMA
             .iter()
+            .chain(&announce::SCHEMA)
             .try_for_each(|sql| self.db.exec(sql, params![]))
     }
 

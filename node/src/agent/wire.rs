@@ -111,6 +111,41 @@ pub(crate) struct ControlItem {
     pub(crate) bytes: ByteBuf,
 }
 
+/// From an agent of ours, or from a link, to the relay: keep and show these.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct NewAnnouncements {
+    /// The host of the peer that brought them; `None` for our own agents'.
+    pub(crate) peer: Option<String>,
+    /// In order.
+    pub(crate) items: Vec<NewAnnouncement>,
+}
+
+/// One announcement whose signature holds.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct NewAnnouncement {
+    /// As its agent signed it.
+    pub(crate) bytes: ByteBuf,
+    /// Its agent's name.
+    pub(crate) name: String,
+    /// Its agent's host.
+    pub(crate) host: String,
+}
+
+/// From the relay to a link: offer these to the peer.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Announcements {
+    /// As their agents signed them, in order.
+    pub(crate) items: Vec<ByteBuf>,
+}
+
+/// The answer to either, once everything it says is committed: for each item `None`, or the code
+/// that refuses it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Refusals {
+    /// In the order of the items.
+    pub(crate) refused: Vec<Option<String>>,
+}
+
 /// The prekey of an agent, as a link or the agent's object answers.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

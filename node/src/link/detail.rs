@@ -39,6 +39,7 @@ impl Driver {
             penalty: self.penalty()?,
             history: self.history()?,
             messages: self.messages()?,
+            events: self.event_tallies()?,
         };
         Ok(Response::from_json(&detail)?)
     }

@@ -32,9 +32,9 @@ const UNVERIFIED_MS: u64 = 10_000;
 const MAX_UNVERIFIED: usize = 1_024;
 /// A card is asked for again after this.
 const CARD_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
-/// How long after a rotation a message may still carry the origin that the key before it signed: the
+/// How long after a rotation a message or announcement may still carry the origin that the key before it signed: the
 /// longest expiry and a day.
-const RETIRED_ORIGIN_MS: u64 = 31 * 24 * 60 * 60 * 1000;
+pub(super) const RETIRED_ORIGIN_MS: u64 = 31 * 24 * 60 * 60 * 1000;
 /// How long after a rotation the key before it still vouches for cards.
 const RETIRED_GRACE_MS: u64 = 60 * 60 * 1000;
 
@@ -166,7 +166,11 @@ impl Driver {
     }
 
     /// Returns the verified card of one of the peer's agents, and its log.
-    async fn card(self: &Rc<Self>, agent: &str, fresh: bool) -> Result<String, ApiError> {
+    pub(super) async fn card(
+        self: &Rc<Self>,
+        agent: &str,
+        fresh: bool,
+    ) -> Result<String, ApiError> {
         let reference: AgentRef = agent.parse().map_err(|error: entente_lexicon::IdError| {
             ApiError::bad_request("MALFORMED_ADDRESS", error.to_string())
         })?;

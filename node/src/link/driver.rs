@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use entente_federation::{Change, CloseCode, Event, Input, Link, Outputs, Request, SocketId};
+use entente_federation::{
+    Change, CloseCode, Event, Input, Link, Outputs, Request, SocketId, Stream,
+};
 use entente_lexicon::Timestamp;
 use entente_lexicon::api::{LinkState, NewEvent};
 use wasm_bindgen_futures::spawn_local;
@@ -42,6 +44,8 @@ pub(super) struct Driver {
     pub(super) telling: Cell<bool>,
     pub(super) passing: Cell<bool>,
     pub(super) tending: Cell<bool>,
+    /// More came while what had come was passed on.
+    pub(super) pass_again: Cell<bool>,
     pub(super) keeper: Keeper,
     /// The state and error that were last written down.
     pub(super) noted: RefCell<Option<(LinkState, Option<String>)>>,
@@ -71,6 +75,7 @@ impl Driver {
             telling: Cell::new(false),
             passing: Cell::new(false),
             tending: Cell::new(false),
+            pass_again: Cell::new(false),
             keeper: Keeper::new(&env),
             noted: RefCell::new(None),
             reported: RefCell::default(),
@@ -272,7 +277,7 @@ impl Driver {
         });
     }
 
-    fn report(&self, event: &Event) {
+    fn report(self: &Rc<Self>, event: &Event) {
         let (kind, code) = match event {
             Event::Up { .. } => {
                 self.keeper.attempts.set(0);
@@ -305,6 +310,12 @@ impl Driver {
             }
             Event::Gap { stream, from, upto } => {
                 console_warn!("{} {from} to {upto} are missing for good", stream.as_str());
+                return;
+            }
+            Event::Refused { stream, code } => {
+                if *stream == Stream::Evt {
+                    self.event_refused(code);
+                }
                 return;
             }
             Event::StoreBroken { stream, seq } => {

@@ -135,6 +135,15 @@ impl Driver {
         }
     }
 
+    /// Notes an event that no honest peer would have sent. Returns whether the peer is put aside.
+    pub(super) fn note_forgery(&self, code: &str) -> bool {
+        let judged = self.with_conduct(|conduct| conduct.fault(code, now()));
+        let outcome = judged.and_then(|penalty| self.put_aside(penalty));
+        let aside = matches!(outcome, Ok(Some(_)));
+        self.log(outcome);
+        aside
+    }
+
     /// Whether what comes over a socket is a flood; then the peer is put aside.
     pub(super) fn is_flood(&self, meter: &mut Meter, bytes: usize) -> bool {
         let flood = meter.note(bytes, self.keeper.progress.get(), now());
@@ -218,13 +227,17 @@ impl Driver {
             return;
         }
         console_warn!("the links of this isolate hold too much: the heaviest sheds {held} bytes");
-        let driver = Rc::clone(self);
-        // In a turn of its own: the machine may be in the middle of a step.
-        spawn_local(async move { driver.shed() });
+        // The machine may be in the middle of a step.
+        self.drop_sockets(CloseCode::OverBudget);
     }
 
-    fn shed(self: &Rc<Self>) {
-        let code = CloseCode::OverBudget;
+    /// Closes every socket, in a turn of its own.
+    pub(super) fn drop_sockets(self: &Rc<Self>, code: CloseCode) {
+        let driver = Rc::clone(self);
+        spawn_local(async move { driver.shed(code) });
+    }
+
+    fn shed(self: &Rc<Self>, code: CloseCode) {
         let open: Vec<_> = self.sockets.borrow().keys().copied().collect();
         for socket in open {
             self.close(socket, code.number(), code.as_str());

@@ -21,6 +21,7 @@ mod passing;
 mod policy;
 mod prekeys;
 mod preview;
+mod public;
 mod quarantine;
 mod receipts;
 mod shelf;

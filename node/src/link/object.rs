@@ -109,26 +109,23 @@ impl Driver {
                 self.close_for_good(&close.reason).await?;
                 Ok(Response::from_json(&serde_json::json!({}))?)
             }
-            (Method::Get, "/status") => {
+            (Method::Get, "/status" | "/detail") => {
                 self.wake().await?;
+                if path == "/detail" {
+                    return self.respond_with_detail();
+                }
                 self.respond_with_view()
-            }
-            (Method::Get, "/detail") => {
-                self.wake().await?;
-                self.respond_with_detail()
             }
             (Method::Get, "/try") => {
                 self.wake().await?;
                 self.try_upgrade().await
             }
-            (Method::Post, "/probe") => {
+            (Method::Post, "/probe" | "/pardon") => {
                 self.wake().await?;
-                self.feed(Input::Probe)?;
-                Ok(Response::from_json(&Nothing {})?)
-            }
-            (Method::Post, "/pardon") => {
-                self.wake().await?;
-                self.pardon()?;
+                match path.as_str() {
+                    "/probe" => self.feed(Input::Probe)?,
+                    _ => self.pardon()?,
+                }
                 Ok(Response::from_json(&Nothing {})?)
             }
             (Method::Get, "/accept") => {
@@ -137,26 +134,24 @@ impl Driver {
             }
             (Method::Post, "/handoff") => self.route_handoff(&mut request).await,
             (Method::Post, "/controls") => self.route_controls(&mut request).await,
+            (Method::Post, "/announcements") => self.route_events(&mut request).await,
             (Method::Post, "/preview") => {
                 let wish: TryPolicy = request.json().await?;
                 self.wake().await?;
                 Ok(Response::from_json(&self.preview(&wish)?)?)
             }
             (_, "/quarantine") => self.route_quarantine(request).await,
-            (Method::Get, "/resolve") => {
-                let agent = query(&request, "agent")?;
-                self.wake().await?;
-                let fresh = query(&request, "fresh").is_ok();
-                self.resolve(&agent, fresh).await
-            }
             (Method::Post, "/own" | "/learn" | "/freeze" | "/unfreeze") => {
                 self.route_keys(&path, request).await
             }
-            (Method::Get, "/prekey") => {
+            (Method::Get, "/resolve" | "/prekey") => {
                 let agent = query(&request, "agent")?;
-                let fresh = query(&request, "fresh")? == "1";
+                let fresh = query(&request, "fresh").is_ok_and(|text| text == "1");
                 self.wake().await?;
-                self.prekey(&agent, fresh).await
+                match path.as_str() {
+                    "/prekey" => self.prekey(&agent, fresh).await,
+                    _ => self.resolve(&agent, fresh).await,
+                }
             }
             _ => Err(ApiError::not_found(
                 "NOT_FOUND",

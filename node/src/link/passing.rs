@@ -15,20 +15,33 @@ use crate::link::driver::Driver;
 
 /// Items passed on at a time.
 const MAX_BATCH: u32 = 128;
-/// Between two attempts that fail.
+/// Between two attempts that fail, at first and at most.
 const RETRY_MS: u64 = 1_000;
+const MAX_RETRY_MS: u64 = 15_000;
 
 impl Driver {
-    /// Starts passing on, unless that is under way already.
+    /// Starts passing on, unless that is under way: then it goes round once more.
     pub(super) fn pass_on(self: &Rc<Self>) {
+        self.pass_again.set(true);
         if self.passing.replace(true) {
             return;
         }
         let driver = Rc::clone(self);
         spawn_local(async move {
-            while let Err(error) = driver.pass_all_on().await {
+            let mut wait = RETRY_MS;
+            while driver.pass_again.replace(false) {
+                let Err(error) = driver.pass_all_on().await else {
+                    wait = RETRY_MS;
+                    continue;
+                };
+                if driver.machine.borrow().is_none() {
+                    // The link was removed, or starts over and will pass on then.
+                    break;
+                }
                 console_warn!("what a peer sent could not be passed on, trying again: {error}");
-                Delay::from(Duration::from_millis(RETRY_MS)).await;
+                driver.pass_again.set(true);
+                Delay::from(Duration::from_millis(wait)).await;
+                wait = wait.saturating_mul(2).min(MAX_RETRY_MS);
             }
             driver.passing.set(false);
         });
@@ -43,7 +56,7 @@ impl Driver {
             };
             // Whatever becomes of records, events go on.
             self.tell_gaps(Stream::Evt).await?;
-            self.pass_events()?;
+            self.pass_all_events().await?;
             controls?;
             if self.store.arrived(Stream::Ctl)? == 0 && self.store.arrived(Stream::Evt)? == 0 {
                 return Ok(());
@@ -51,17 +64,14 @@ impl Driver {
         }
     }
 
-    fn pass_events(self: &Rc<Self>) -> Result<(), ApiError> {
+    async fn pass_all_events(self: &Rc<Self>) -> Result<(), ApiError> {
         let stream = Stream::Evt;
         loop {
             let arrivals = self.store.arrivals(stream, MAX_BATCH)?;
             let Some(last) = arrivals.last().map(|arrival| arrival.n) else {
                 return Ok(());
             };
-            for arrival in &arrivals {
-                // A later version may send what this one does not know: it is let go.
-                console_warn!("an event of {} is of an unknown kind", arrival.item.from);
-            }
+            self.pass_events(&arrivals).await?;
             self.store.passed_on(stream, last)?;
             let count = arrivals.len() as u64;
             self.feed_quietly(Input::Taken { stream, count });

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use entente_lexicon::Did;
 use entente_lexicon::api::{Preview, PreviewExample, PreviewGroup, Turn};
+use entente_trust::announcement::DEFAULT_COLLECTION;
 use entente_trust::policy::{
     CollectionGlob, Direction, Item, ItemKind, Origin, Policy, Proof, Verdict, decide,
 };
@@ -12,7 +13,8 @@ use entente_trust::policy::{
 use crate::error::ApiError;
 use crate::link::driver::{Driver, not_peered};
 use crate::link::policy::lists;
-use crate::shapes::TryPolicy;
+use crate::link::public;
+use crate::shapes::{RecentAnnouncement, TryPolicy};
 
 /// Examples of each sort of change that are shown.
 const MAX_EXAMPLES: u64 = 10;
@@ -49,6 +51,7 @@ impl Driver {
             collections: trial.collections(),
             recent: trial.recent(&wish.recent),
             queued: trial.queued(&self.store.waiting()?),
+            announcements: trial.announcements(&wish.announcements, &self.peer()?.peer_did),
         })
     }
 }
@@ -82,7 +85,7 @@ impl Trial {
         let lists = [&self.before, &self.after].map(|policy| policy.allow_collections.iter());
         let named = lists.into_iter().flatten().flatten();
         let mut names: BTreeSet<String> = named.map(example).collect();
-        names.insert(ANNOUNCEMENT.to_owned());
+        names.insert(DEFAULT_COLLECTION.to_owned());
         let mut group = PreviewGroup::default();
         for name in &names {
             for direction in BOTH_WAYS {
@@ -92,6 +95,29 @@ impl Trial {
                 };
                 self.count(&mut group, direction, kind, None, name);
             }
+        }
+        group
+    }
+
+    /// Looks at what was announced lately. Only what a network's own agents announce leaves it.
+    fn announcements(&self, recent: &[RecentAnnouncement], peer: &Did) -> PreviewGroup {
+        let mut group = PreviewGroup::default();
+        for one in recent {
+            let own = !one.came_in || one.network == *peer;
+            let kind = ItemKind::Event {
+                collection: &one.collection,
+                origin: if own {
+                    Origin::Speaker
+                } else {
+                    Origin::Other(&one.network)
+                },
+            };
+            let direction = if one.came_in {
+                Direction::Inbound
+            } else {
+                Direction::Outbound
+            };
+            self.count(&mut group, direction, kind, None, &one.collection);
         }
         group
     }
@@ -147,11 +173,7 @@ impl Trial {
         if *changed <= MAX_EXAMPLES {
             let [before, after] = verdicts.map(|verdict| said(verdict).to_owned());
             group.examples.push(PreviewExample {
-                direction: match direction {
-                    Direction::Inbound => "in",
-                    Direction::Outbound => "out",
-                }
-                .to_owned(),
+                direction: public::name(direction).to_owned(),
                 ours: ours.map(Did::to_string),
                 theirs: theirs.to_owned(),
                 turn: Turn { before, after },
@@ -160,12 +182,9 @@ impl Trial {
     }
 }
 
-/// The collection of what agents announce to everybody.
-const ANNOUNCEMENT: &str = "agent.public.announcement";
-
 fn example(glob: &CollectionGlob) -> String {
     match glob.as_str() {
-        "*" => ANNOUNCEMENT.to_owned(),
+        "*" => DEFAULT_COLLECTION.to_owned(),
         text => text.replace('*', "announcement"),
     }
 }

@@ -10,7 +10,7 @@ use entente_federation::{
 };
 use entente_lexicon::{Did, Timestamp};
 
-use crate::link::{history, shelf, upgrade};
+use crate::link::{history, public, shelf, upgrade};
 use crate::params;
 use crate::proof::Proof;
 use crate::store::sqlite::{Row, Sqlite, StoreError};
@@ -129,7 +129,7 @@ impl LinkStore {
     pub(super) fn create(&self) -> Result<(), StoreError> {
         SCHEMA
             .iter()
-            .chain([&upgrade::SCHEMA])
+            .chain([&upgrade::SCHEMA, &public::SCHEMA])
             .chain(&history::SCHEMA)
             .chain(&shelf::SCHEMA)
             .try_for_each(|sql| self.db.exec(sql, params![]))

@@ -43,9 +43,13 @@ impl Anonymiser {
     }
 
     /// Returns what an observer sees of an event: no names, ids, labels or addresses; the peer and
-    /// the reason only where the event is about a link, which is public anyway.
+    /// the reason only where the event is about a link, which is public anyway. An announcement is
+    /// for everybody, as its agent signed it, and is shown whole.
     #[must_use]
     pub fn event(&self, event: &Event) -> Event {
+        if event.kind.starts_with("announcement.") {
+            return event.clone();
+        }
         // Who reads when is told to the writer alone.
         let is_read = event.kind == "message.read";
         let hide = |name: &Option<String>| {
@@ -144,6 +148,19 @@ mod tests {
         };
         let seen = Anonymiser::new(b"secret").event(&read);
         assert_eq!((seen.from, seen.to, seen.message), (None, None, None));
+    }
+
+    #[test]
+    fn an_announcement_is_for_everybody() {
+        let announced = Event {
+            kind: "announcement.made".to_owned(),
+            to: None,
+            code: None,
+            latency_ms: None,
+            label: Some("agent.public.announcement".to_owned()),
+            ..message()
+        };
+        assert_eq!(Anonymiser::new(b"secret").event(&announced), announced);
     }
 
     #[test]

@@ -34,6 +34,12 @@ pub(super) struct Core {
     pub(super) status_due: Cell<bool>,
     /// Until then requests are under way that the sweep must look at again.
     pub(super) sweep_until: Cell<Timestamp>,
+    /// Announcements are being offered to the links.
+    pub(super) offering: Cell<bool>,
+    /// There may be more of them since.
+    pub(super) offer_again: Cell<bool>,
+    /// What an earlier life left to do was looked at.
+    pub(super) revived: Cell<bool>,
 }
 
 /// The stream of events and what viewers are told beside it.
@@ -64,6 +70,9 @@ impl Core {
             listed: RefCell::new(None),
             status_due: Cell::new(false),
             sweep_until: Cell::default(),
+            offering: Cell::default(),
+            offer_again: Cell::default(),
+            revived: Cell::default(),
             state,
             env,
             db,

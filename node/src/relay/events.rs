@@ -66,6 +66,7 @@ impl Core {
         });
         Ok(RecentMessages {
             messages: messages.take(MAX_RECENT).collect(),
+            announcements: self.recent_announcements(host)?,
         })
     }
 

@@ -3,6 +3,7 @@
 //! Start at [`object`], which lists what it answers; [`anonymous`], [`limits`] and [`presence`]
 //! are pure.
 
+mod announcements;
 pub mod anonymous;
 mod core;
 mod events;
@@ -10,6 +11,7 @@ mod firehose;
 mod identity;
 pub mod limits;
 mod object;
+mod offer;
 pub mod presence;
 mod publish;
 mod store;

@@ -15,6 +15,7 @@ use worker::{
     WebSocketIncomingMessage, WebSocketRequestResponsePair, console_error, durable_object,
 };
 
+use crate::agent::wire;
 use crate::drill;
 use crate::error::{ApiError, answer};
 use crate::internal::{new_request_id, now, request_id};
@@ -91,6 +92,7 @@ impl DurableObject for Relay {
 impl Core {
     async fn handle(self: &Rc<Self>, mut request: Request) -> Result<Response, ApiError> {
         let path = request.path();
+        self.revive()?;
         match (request.method(), path.as_str()) {
             (Method::Post, "/init") => {
                 let init: InitRelay = read(&mut request).await?;
@@ -144,12 +146,37 @@ impl Core {
                 let host = host.map(|(_, host)| host.into_owned()).unwrap_or_default();
                 Ok(Response::from_json(&self.recent(&host)?)?)
             }
+            (_, "/announcements") => self.route_announcements(request).await,
             (Method::Get, "/peers") => {
                 let peers = self.peers().await?;
                 Ok(Response::from_json(&PublicPeers { peers })?)
             }
             (method, path) => Err(ApiError::internal(format!("relay: {method:?} {path}"))),
         }
+    }
+
+    async fn route_announcements(
+        self: &Rc<Self>,
+        mut request: Request,
+    ) -> Result<Response, ApiError> {
+        if request.method() == Method::Post {
+            let news = wire::read(&mut request).await?;
+            return wire::respond(&self.take_announcements(news).await?);
+        }
+        let list = self.announcements(&request.query()?)?;
+        Ok(Response::from_json(&list)?)
+    }
+
+    /// Takes up, in a new life of this object, what an earlier one may have left to do.
+    fn revive(self: &Rc<Self>) -> Result<(), ApiError> {
+        if self.revived.get() || !self.store.exists()? {
+            return Ok(());
+        }
+        self.revived.set(true);
+        if self.store.newest_of_ours()? > 0 {
+            self.offer_soon();
+        }
+        Ok(())
     }
 
     fn first_contact(&self, contact: &FirstContact) -> Result<(), ApiError> {
@@ -165,7 +192,7 @@ impl Core {
     }
 
     /// Sets the alarm for the sweep, unless one is due already.
-    async fn arm_sweep(&self) -> Result<(), ApiError> {
+    pub(super) async fn arm_sweep(&self) -> Result<(), ApiError> {
         self.sweep_until.set(now().after(SWEEP_DELAY_MS));
         let storage = self.db.storage();
         if storage.get_alarm().await?.is_none() {
@@ -198,7 +225,14 @@ impl Core {
             .await?;
         let unpublished = self.publish_if_due().await?;
         let unsigned = self.publish_interrupted_cards().await?;
-        let left = lifecycle::sweep(&self.env, &new_request_id()).await? || unpublished || unsigned;
+        let unoffered = self.offer_all().await.unwrap_or_else(|error| {
+            console_error!("sweep: announcements: {error}");
+            true
+        });
+        let left = lifecycle::sweep(&self.env, &new_request_id()).await?
+            || unpublished
+            || unsigned
+            || unoffered;
         // A request that armed it while this sweep ran has yet to write its row.
         if !left && now() >= self.sweep_until.get() {
             storage.delete_alarm().await?;

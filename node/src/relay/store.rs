@@ -6,9 +6,11 @@ use std::rc::Rc;
 use entente_lexicon::api::{Event, LinkState};
 use entente_lexicon::{Did, Host, Timestamp};
 use serde_json::json;
+use worker::SqlStorageValue;
 
 use crate::error::ApiError;
 use crate::params;
+use crate::relay::announcements;
 use crate::relay::presence::{Activity, Changed, Presence};
 use crate::store::sqlite::{Row, Sqlite, StoreError};
 
@@ -30,7 +32,7 @@ CREATE TABLE IF NOT EXISTS tickets (hash BLOB PRIMARY KEY, expires INTEGER NOT N
 
 /// The relay's tables.
 pub(super) struct RelayStore {
-    db: Rc<Sqlite>,
+    pub(super) db: Rc<Sqlite>,
 }
 
 impl RelayStore {
@@ -45,7 +47,8 @@ impl RelayStore {
     }
 
     pub(super) fn create(&self) -> Result<(), StoreError> {
-        self.db.exec(SCHEMA, params![])
+        self.db.exec(SCHEMA, params![])?;
+        self.db.exec(announcements::SCHEMA, params![])
     }
 
     pub(super) fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -134,10 +137,24 @@ impl RelayStore {
 
     /// Returns the number of the newest event, 0 before the first.
     pub(super) fn newest(&self) -> Result<u64, StoreError> {
-        let row = self
-            .db
-            .row("SELECT coalesce(max(seq), 0) FROM events", params![])?;
+        self.number("SELECT coalesce(max(seq), 0) FROM events", params![])
+    }
+
+    /// Reads one number, 0 if there is none.
+    pub(super) fn number(
+        &self,
+        sql: &str,
+        params: Vec<SqlStorageValue>,
+    ) -> Result<u64, StoreError> {
+        let row = self.db.row(sql, params)?;
         row.map_or(Ok(0), |row| row.integer(0))
+    }
+
+    pub(super) fn transaction<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.db.transaction(work)
     }
 
     /// Returns the number of the oldest event that is kept.

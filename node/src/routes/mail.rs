@@ -76,7 +76,8 @@ fn inner_path(path: &str, query: Option<&str>) -> String {
 
 /// Returns what the audit log calls an access by the admin.
 fn action(route: Route) -> &'static str {
-    const ACTIONS: [(Route, &str); 7] = [
+    const ACTIONS: [(Route, &str); 8] = [
+        (Route::Announce, "mail.announce"),
         (Route::SendMessage, "mail.send"),
         (Route::ListMessages, "mail.list"),
         (Route::ShowMessage, "mail.show"),

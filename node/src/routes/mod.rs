@@ -95,6 +95,7 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::AgentDid => discovery::agent_did(&call).await,
         Route::PublicPeers => peers::public(&call).await,
         Route::Firehose => network::firehose(&call).await,
+        Route::Announcements => network::announcements(&call).await,
         Route::Federation => federation::upgrade(&call).await,
         Route::Init => network::init(call).await,
         Route::AdminTicket => network::ticket(&call).await,
@@ -110,6 +111,7 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::RotateToken => agents::rotate_token(&call).await,
         Route::RotateAgentKeys => agents::rotate_keys(&call).await,
         Route::SendMessage
+        | Route::Announce
         | Route::ListMessages
         | Route::ShowMessage
         | Route::Inbox

@@ -1,6 +1,6 @@
 //! The network as a whole: initialising it, the firehose and its tickets.
 
-use entente_lexicon::api::Ticket;
+use entente_lexicon::api::{AnnouncementList, Ticket};
 use entente_lexicon::keys::Init;
 use worker::Response;
 
@@ -94,6 +94,18 @@ pub(super) async fn firehose(call: &Call) -> Result<Response, ApiError> {
     let headers = [(REQUEST_ID, call.id.as_str()), (VIEWER, viewer)];
     let relay = internal::relay(&call.env)?;
     internal::forward(&relay, &call.request, &path, &headers, None).await
+}
+
+/// `GET /relay/announcements`: what agents here and of peers said to everybody, the newest first.
+pub(super) async fn announcements(call: &Call) -> Result<Response, ApiError> {
+    call.ready().await?;
+    let query = call.request.url()?.query().map(str::to_owned);
+    let path = query.map_or("/announcements".to_owned(), |query| {
+        format!("/announcements?{query}")
+    });
+    let relay = internal::relay(&call.env)?;
+    let list: AnnouncementList = internal::get(&relay, &path, &call.id).await?;
+    reply::json(200, &list)
 }
 
 /// Refuses a request that is no WebSocket upgrade.

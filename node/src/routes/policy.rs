@@ -82,6 +82,7 @@ pub(super) async fn preview(mut call: Call) -> Result<Response, ApiError> {
         policy,
         ours,
         recent: recent.messages.iter().filter_map(crossed).collect(),
+        announcements: recent.announcements,
     };
     let link = internal::link(&call.env, &peer.did)?;
     let preview: Preview = internal::post(&link, "/preview", &trial, &call.id).await?;

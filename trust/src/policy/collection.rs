@@ -20,7 +20,7 @@ impl CollectionGlob {
     /// Tells whether the pattern covers a collection.
     #[must_use]
     pub fn matches(&self, collection: &str) -> bool {
-        if !is_name(collection) {
+        if !is_collection(collection) {
             return false;
         }
         match self.0.strip_suffix('*') {
@@ -47,7 +47,7 @@ impl FromStr for CollectionGlob {
             Some(prefix) => prefix.strip_suffix('.').ok_or(BadCollection)?,
             None => text,
         };
-        if text.len() <= MAX_COLLECTION && is_name(name) {
+        if text.len() <= MAX_COLLECTION && is_collection(name) {
             Ok(Self(text.to_owned()))
         } else {
             Err(BadCollection)
@@ -61,7 +61,10 @@ impl fmt::Display for CollectionGlob {
     }
 }
 
-fn is_name(text: &str) -> bool {
+/// Tells whether a text is the name of a collection: dotted segments of letters, digits and `-`, at
+/// most [`MAX_COLLECTION`] bytes.
+#[must_use]
+pub fn is_collection(text: &str) -> bool {
     let segment = |part: &str| {
         !part.is_empty()
             && part

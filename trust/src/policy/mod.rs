@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use entente_lexicon::{Did, Timestamp, TrustLevel};
 
-pub use collection::{BadCollection, CollectionGlob, MAX_COLLECTION};
+pub use collection::{BadCollection, CollectionGlob, MAX_COLLECTION, is_collection};
 pub use reason::Reason;
 pub use standing::{Approval, DOCUMENT_LIFE_MS, Standing};
 

@@ -247,6 +247,8 @@ pub struct Preview {
     pub recent: PreviewGroup,
     /// Messages that wait to be sent.
     pub queued: PreviewGroup,
+    /// The last announcements, ours and the peer's, as if they were made again.
+    pub announcements: PreviewGroup,
 }
 
 /// A verdict before and after: `pass`, or the code that refuses or holds.
