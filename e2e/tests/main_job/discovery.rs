@@ -63,6 +63,32 @@ fn health_says_ok_without_a_key() {
 }
 
 #[test]
+fn the_schemas_of_records_are_public_and_cached() {
+    let alpha = deployment().network("alpha");
+    let list = alpha.public.get("/lexicons").expect(200);
+    let listed = list["lexicons"].as_array().unwrap();
+    assert!(listed.contains(&json!({"id": "agent.memory.profile", "key": "literal:self"})));
+    assert!(listed.contains(&json!({"id": "agent.comms.defs"})));
+    for entry in listed {
+        let reply = alpha
+            .public
+            .get(&format!("/lexicons/{}", entry["id"].as_str().unwrap()));
+        let document = reply.expect(200);
+        assert_eq!(
+            (&document["id"], &document["lexicon"]),
+            (&entry["id"], &json!(1))
+        );
+        assert!(reply.header("etag").is_some());
+        let kept = reply.header("cache-control").unwrap();
+        assert!(kept.starts_with("public, max-age="), "{kept}");
+    }
+    let task = alpha.public.get("/lexicons/agent.comms.task").expect(200);
+    assert_eq!(task["id"], "agent.comms.request");
+    let unknown = alpha.public.get("/lexicons/agent.memory.rumour");
+    assert_eq!(unknown.expect(404)["error"]["code"], "UNKNOWN_LEXICON");
+}
+
+#[test]
 fn the_key_directory_shows_an_agents_card_by_did_and_by_name() {
     let beta = deployment().network("beta");
     let diana = deployment().agent("diana");

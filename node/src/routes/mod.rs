@@ -10,6 +10,7 @@ mod discovery;
 mod federation;
 mod health;
 mod keys;
+mod lexicons;
 mod mail;
 mod network;
 mod peer_detail;
@@ -93,6 +94,8 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::AgentPrekey => discovery::agent_prekey(&call).await,
         Route::AgentLog => discovery::agent_log(&call).await,
         Route::AgentDid => discovery::agent_did(&call).await,
+        Route::Lexicons => lexicons::list(&call),
+        Route::Lexicon => lexicons::show(&call),
         Route::PublicPeers => peers::public(&call).await,
         Route::Firehose => network::firehose(&call).await,
         Route::Announcements => network::announcements(&call).await,
