@@ -2,6 +2,7 @@
 //
 //   node repo.mjs verify <folder>   expected.json, repo.car and proof-N.car, made by Rust
 //   node repo.mjs make <folder>     order.json; writes repo.car, prints the root
+//   node repo.mjs read <folder>     wanted.json (did, key), repo.car; prints what it says, verified
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -59,6 +60,21 @@ async function verify() {
   console.log(`${expected.leaves} leaves and ${expected.proofs.length} proofs verified`);
 }
 
+async function readRepo() {
+  const { did, key } = JSON.parse(read("wanted.json"));
+  const { creates } = await repo.verifyRepoCar(read("repo.car"), did, key);
+  const { root: head, blocks } = await repo.readCarWithRoot(read("repo.car"));
+  const commit = repo.cborToLex(blocks.get(head));
+  assert.equal(await repo.verifyCommitSig(commit, key), true, "the signature");
+  await verifyTree({ did, key, root: commit.data.toString(), leaves: creates.length });
+  const records = creates.map(({ collection, rkey, cid, record }) => ({
+    path: `${collection}/${rkey}`,
+    cid: cid.toString(),
+    text: record.text,
+  }));
+  console.log(JSON.stringify({ head: head.toString(), rev: commit.rev, records }));
+}
+
 async function make() {
   const { did, seed, records } = JSON.parse(read("order.json"));
   const keypair = await Secp256k1Keypair.import(seed);
@@ -78,4 +94,4 @@ async function make() {
   console.log(made.commit.data.toString());
 }
 
-await { verify, make }[command]();
+await { verify, make, read: readRepo }[command]();

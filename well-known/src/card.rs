@@ -1,18 +1,20 @@
 //! Agent cards: an agent's keys, signed by the agent and countersigned by its network.
 //!
 //! ```text
-//! version 1, did, name, host, network, keys {signing, encryption, hybrid}, log0,
+//! version 1, did, name, host, network, keys {signing, encryption, hybrid}, repoKey, log0,
 //! proof (by the agent, over all but both proofs), networkProof (by the network, over the rest)
 //! ```
 //!
 //! The agent's DID is the hash of `log0`, which commits to the keys and names the network. The
-//! countersignature says that the network still has this agent, under this name.
+//! countersignature says that the network still has this agent, under this name. The repo key is
+//! vouched for by the agent's signature alone.
 
 use std::collections::BTreeMap;
 
 use entente_lexicon::api::PublicKeysView;
 use entente_lexicon::{AgentName, Did, Host, Timestamp};
 use entente_trust::crypto::multikey::kid;
+use entente_trust::crypto::secp256k1;
 use entente_trust::crypto::sign::{SigningKey, VerifyingKey};
 use entente_trust::identity::{Log, LogEntry, LogError, PublicKeys, Subject};
 use entente_trust::proof::{self, PROOF, ProofError, Signer};
@@ -42,6 +44,9 @@ pub struct CardBody {
     pub network: Did,
     /// Its current keys as Multikey text.
     pub keys: PublicKeysView,
+    /// The key that signs its repo, as Multikey text.
+    #[serde(rename = "repoKey")]
+    pub repo_key: String,
     /// The signing keys before that, the newest first.
     pub retired: Vec<DocumentKey>,
     /// The number of its identity log's head entry.
@@ -74,6 +79,8 @@ pub struct VerifiedCard {
     pub network: Did,
     /// Its current keys.
     pub keys: PublicKeys,
+    /// The key that signs its repo.
+    pub repo_key: secp256k1::VerifyingKey,
     /// The signing keys before that, the newest first.
     pub retired: Vec<RetiredKey>,
     /// The kid of `keys.signing`.
@@ -158,7 +165,7 @@ impl CardError {
 
 impl AgentCard {
     /// Says what an agent has to say whose keys are `keys`, after the signing keys `retired` (the
-    /// newest first).
+    /// newest first), and whose repo `repo_key` signs.
     ///
     /// # Errors
     /// [`CardError::WrongNetwork`] if the log is not of an agent; [`CardError::WrongKey`] if it never
@@ -166,7 +173,7 @@ impl AgentCard {
     pub fn build_unsigned(
         name: &AgentName,
         host: &Host,
-        keys: &PublicKeysView,
+        (keys, repo_key): (&PublicKeysView, &secp256k1::VerifyingKey),
         retired: &[String],
         log: &Log,
     ) -> Result<Self, CardError> {
@@ -182,6 +189,7 @@ impl AgentCard {
             host: host.clone(),
             network,
             keys: keys.clone(),
+            repo_key: repo_key.to_multikey(),
             retired: signing.split_off(1),
             seq: pin.seq,
             log: pin.head,
@@ -315,6 +323,8 @@ pub fn check_body(
     }
     let retired = check_retired(&log, &body.retired).ok_or(CardError::WrongKey)?;
     let keys = PublicKeys::parse(&body.keys).map_err(|_error| CardError::Malformed)?;
+    let repo_key = secp256k1::VerifyingKey::from_multikey(&body.repo_key);
+    let repo_key = repo_key.map_err(|_error| CardError::Malformed)?;
     Ok(VerifiedCard {
         did: body.did,
         name: body.name,
@@ -323,6 +333,7 @@ pub fn check_body(
         signing_kid: kid(&body.keys.signing),
         hybrid_kid: kid(&body.keys.hybrid),
         keys,
+        repo_key,
         retired,
         log,
     })

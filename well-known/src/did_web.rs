@@ -31,15 +31,49 @@ pub fn network_document(host: &Host, did: &Did, keys: &PublicKeysView, relay: &s
     document(&network_id(host), did, keys, service)
 }
 
-/// Builds `/agents/<name>/did.json` of an agent.
+/// Builds `/agents/<name>/did.json` of an agent: its keys; the key of its repo, and where that is
+/// served, as atproto looks for them.
 #[must_use]
-pub fn agent_document(host: &Host, name: &AgentName, did: &Did, keys: &PublicKeysView) -> Value {
-    let service = json!([{
-        "id": "#network",
-        "type": "EntenteNetwork",
-        "serviceEndpoint": network_id(host),
-    }]);
-    document(&agent_id(host, name), did, keys, service)
+pub fn agent_document(
+    host: &Host,
+    name: &AgentName,
+    did: &Did,
+    keys: &PublicKeysView,
+    repo: &RepoAccess<'_>,
+) -> Value {
+    let id = agent_id(host, name);
+    let service = json!([
+        {
+            "id": "#network",
+            "type": "EntenteNetwork",
+            "serviceEndpoint": network_id(host),
+        },
+        {
+            "id": "#atproto_pds",
+            "type": "AtprotoPersonalDataServer",
+            "serviceEndpoint": repo.origin,
+        },
+    ]);
+    let mut document = document(&id, did, keys, service);
+    let methods = document.get_mut("verificationMethod");
+    if let Some(methods) = methods.and_then(Value::as_array_mut) {
+        methods.push(json!({
+            "id": format!("{id}#atproto"),
+            "type": "Multikey",
+            "controller": id,
+            "publicKeyMultibase": repo.key,
+        }));
+    }
+    document
+}
+
+/// How an agent's public repo is found and checked.
+#[derive(Clone, Copy, Debug)]
+pub struct RepoAccess<'a> {
+    /// The key that signs it, as Multikey text.
+    pub key: &'a str,
+    /// The origin under which `/xrpc` serves it.
+    pub origin: &'a str,
 }
 
 fn document(id: &str, did: &Did, keys: &PublicKeysView, service: Value) -> Value {
@@ -88,13 +122,35 @@ mod tests {
     }
 
     #[test]
+    fn software_for_atproto_finds_the_repos_key_and_server() {
+        let host = Host::parse("alpha.example").unwrap();
+        let name = AgentName::parse("alice").unwrap();
+        let repo = RepoAccess {
+            key: "zQ3sh1",
+            origin: "https://alpha.example",
+        };
+        let did = Did::from_scid(&[1; 32]);
+        let document = agent_document(&host, &name, &did, &keys(), &repo);
+        let method = &document["verificationMethod"][3];
+        assert_eq!(method["id"], "did:web:alpha.example:agents:alice#atproto");
+        assert_eq!(method["publicKeyMultibase"], "zQ3sh1");
+        let service = &document["service"][1];
+        assert_eq!(service["id"], "#atproto_pds");
+        assert_eq!(service["serviceEndpoint"], "https://alpha.example");
+    }
+
+    #[test]
     fn every_reference_names_a_method_of_the_document() {
         let host = Host::parse("alpha.example").unwrap();
         let did = Did::from_scid(&[1; 32]);
         let name = AgentName::parse("alice").unwrap();
+        let repo = RepoAccess {
+            key: "zQ3sh1",
+            origin: "https://alpha.example",
+        };
         for document in [
             network_document(&host, &did, &keys(), "wss://alpha.example/relay"),
-            agent_document(&host, &name, &did, &keys()),
+            agent_document(&host, &name, &did, &keys(), &repo),
         ] {
             let methods = document["verificationMethod"].as_array().unwrap();
             let ids: Vec<&Value> = methods.iter().map(|method| &method["id"]).collect();

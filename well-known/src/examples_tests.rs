@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use entente_lexicon::{AgentName, Did, Host, Timestamp, TrustLevel};
 use entente_trust::crypto::hash::sha256;
 use entente_trust::crypto::multikey::kid;
+use entente_trust::crypto::secp256k1;
 use entente_trust::crypto::sign::{SigningKey, VerifyingKey};
 use entente_trust::identity::{
     Birth, IdentityKeys, Log, LogError, Rotation, Subject, birth, rotate,
@@ -78,6 +79,11 @@ fn alice() -> Birth {
     .unwrap()
 }
 
+fn repo_key() -> secp256k1::VerifyingKey {
+    let key = secp256k1::SigningKey::from_seed(&[5; 32]).unwrap();
+    key.verifying_key()
+}
+
 fn log(birth: &Birth) -> Log {
     Log::begin(birth.entry.clone()).unwrap()
 }
@@ -110,10 +116,16 @@ fn rotated_card() -> AgentCard {
     let keys = new.keys.public_keys().view();
     let name = AgentName::parse("alice").unwrap();
     let retired = [signing_text(&alice.keys)];
-    AgentCard::build_unsigned(&name, &host("alpha.example"), &keys, &retired, &new.log)
-        .and_then(|card| card.sign_agent(&new.keys.signing, NOW))
-        .and_then(|card| card.countersign(&alpha.keys.signing, NOW))
-        .unwrap()
+    AgentCard::build_unsigned(
+        &name,
+        &host("alpha.example"),
+        (&keys, &repo_key()),
+        &retired,
+        &new.log,
+    )
+    .and_then(|card| card.sign_agent(&new.keys.signing, NOW))
+    .and_then(|card| card.countersign(&alpha.keys.signing, NOW))
+    .unwrap()
 }
 
 fn profile(name: &str, secure: bool) -> Profile {
@@ -149,10 +161,16 @@ fn alice_card() -> AgentCard {
     let (alpha, alice) = (alpha(), alice());
     let keys = alice.keys.public_keys().view();
     let name = AgentName::parse("alice").unwrap();
-    AgentCard::build_unsigned(&name, &host("alpha.example"), &keys, &[], &log(&alice))
-        .and_then(|card| card.sign_agent(&alice.keys.signing, NOW))
-        .and_then(|card| card.countersign(&alpha.keys.signing, NOW))
-        .unwrap()
+    AgentCard::build_unsigned(
+        &name,
+        &host("alpha.example"),
+        (&keys, &repo_key()),
+        &[],
+        &log(&alice),
+    )
+    .and_then(|card| card.sign_agent(&alice.keys.signing, NOW))
+    .and_then(|card| card.countersign(&alpha.keys.signing, NOW))
+    .unwrap()
 }
 
 fn pretty(members: &Map<String, Value>) -> String {
@@ -439,6 +457,11 @@ fn cards_with_bad_members() -> Vec<(&'static str, String, CardError)> {
             CardError::WrongKey,
         ),
         (
+            "card-repo-key-of-another-algorithm",
+            card_with(|members| members["repoKey"] = members["keys"]["signing"].clone()),
+            CardError::Malformed,
+        ),
+        (
             "card-log-entry-changed",
             card_with(|members| members["log0"]["object"] = json!("another")),
             CardError::Log(LogError::BadSignature),
@@ -656,7 +679,13 @@ fn a_card_is_countersigned_only_after_the_agent_signed() {
     let keys = alice.keys.public_keys().view();
     let name = AgentName::parse("alice").unwrap();
     let build = |birth: &Birth| {
-        AgentCard::build_unsigned(&name, &host("alpha.example"), &keys, &[], &log(birth))
+        AgentCard::build_unsigned(
+            &name,
+            &host("alpha.example"),
+            (&keys, &repo_key()),
+            &[],
+            &log(birth),
+        )
     };
     let refused = build(&alice).unwrap().countersign(&alpha.keys.signing, NOW);
     assert_eq!(refused, Err(CardError::Unsigned));

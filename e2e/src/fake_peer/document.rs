@@ -1,6 +1,7 @@
 //! The documents the fake peer publishes, written out member by member.
 
 use entente_trust::crypto::multikey::kid;
+use entente_trust::crypto::secp256k1;
 use entente_trust::proof::{PROOF, Signer, attach};
 use serde_json::{Map, Value, json};
 
@@ -60,6 +61,12 @@ fn retired(identity: &Identity, multikey: &str) -> Value {
     })
 }
 
+/// The key that signs the repo of every fake agent; they have none.
+fn repo_key() -> String {
+    let key = secp256k1::SigningKey::from_seed(&[5; 32]).unwrap();
+    key.verifying_key().to_multikey()
+}
+
 pub(super) fn card(agent: &Identity, network: &Identity, name: &str) -> String {
     let pin = agent.log.pin();
     let retired: Vec<Value> = agent
@@ -74,6 +81,7 @@ pub(super) fn card(agent: &Identity, network: &Identity, name: &str) -> String {
         "host": agent.host,
         "network": network.did,
         "keys": agent.keys.public_keys().view(),
+        "repoKey": repo_key(),
         "retired": retired,
         "seq": pin.seq,
         "log": pin.head,

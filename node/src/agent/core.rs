@@ -13,6 +13,7 @@ use crate::agent::handed::Handed;
 use crate::agent::identity::Me;
 use crate::agent::outbox::Outbox;
 use crate::agent::prekeys::Prekeys;
+use crate::agent::repo_reads::RepoReads;
 use crate::agent::resolving::Resolving;
 use crate::agent::store::AgentStore;
 use crate::reporter::Reporter;
@@ -32,6 +33,7 @@ pub(super) struct Core {
     /// Whether senders are being told what was read.
     pub(super) telling: Cell<bool>,
     pub(super) handed: Handed,
+    pub(super) repo_reads: RepoReads,
     pub(super) reporter: Rc<Reporter>,
     /// The identity, once it has been unsealed in this life of the object.
     pub(super) me: RefCell<Option<Rc<Me>>>,
@@ -51,6 +53,7 @@ impl Core {
             outbox: Outbox::default(),
             telling: Cell::new(false),
             handed: Handed::default(),
+            repo_reads: RepoReads::default(),
             reporter: Reporter::new(env.clone()),
             me: RefCell::new(None),
             alarm: Cell::new(None),

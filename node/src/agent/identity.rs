@@ -6,6 +6,7 @@ use std::rc::Rc;
 use data_encoding::BASE64URL_NOPAD;
 use entente_lexicon::{AgentName, Did, Host, MessageId};
 use entente_trust::crypto::rest::{KeyRing, MasterKey};
+use entente_trust::crypto::secp256k1;
 use entente_trust::crypto::sign::SigningKey;
 use entente_trust::identity::{
     IdentityKeys, KeyPurpose, Log, LogError, Rotation, SealedKey, SealedKeys, Subject, birth,
@@ -49,6 +50,10 @@ struct Stored {
     /// The signing key before this one, until the card that tells of this one is listed: nobody
     /// could check a signature by a key that is not published yet.
     unpublished: Option<SealedKey>,
+    /// The key that signs the repos.
+    repo: SealedKey,
+    /// The one after it, once the card that tells of it is listed.
+    next_repo: Option<SealedKey>,
     #[serde(with = "serde_bytes")]
     storage: Vec<u8>,
 }
@@ -77,6 +82,7 @@ impl Core {
             .map_err(ApiError::internal)?;
         let log = Log::begin(born.entry).map_err(ApiError::internal)?;
         let storage = internal::random::<32>();
+        let repo = secp256k1::SigningKey::generate(&mut rng);
         let stored = Stored {
             name: init.name.clone(),
             network: init.network_did.clone(),
@@ -85,10 +91,16 @@ impl Core {
             keys: born.keys.seal(master, &mut rng, &born.did),
             retired: Vec::new(),
             unpublished: None,
+            repo: SealedKey::seal_repo(master, &mut rng, &born.did, &repo),
+            next_repo: None,
             storage: master.seal(&mut rng, born.did.as_str(), STORAGE_PURPOSE, &storage),
             did: born.did,
         };
-        self.save(&stored)?;
+        self.store.transaction(|| {
+            self.save(&stored)?;
+            self.sign_repos(&stored.did, &repo)?;
+            Ok::<_, ApiError>(())
+        })?;
         Ok(stored)
     }
 
@@ -116,18 +128,31 @@ impl Core {
         stored.retired.insert(0, signing);
         stored.retired.truncate(MAX_RETIRED);
         stored.log = log.to_text().map_err(ApiError::internal)?;
+        let repo = secp256k1::SigningKey::generate(&mut rng);
+        let repo = SealedKey::seal_repo(&master, &mut rng, &stored.did, &repo);
+        stored.next_repo = Some(repo);
         stored.reseal(&master)?;
         self.save(&stored)?;
         self.me.replace(None);
         stored.told(&master)
     }
 
-    /// The card of entry `seq` is listed: from here on the key it tells of signs, and the one before
-    /// is destroyed.
+    /// The card of entry `seq` is listed: from here on the keys it tells of sign, the repos anew too,
+    /// and those before are destroyed.
     pub(super) fn published(&self, seq: u64) -> Result<(), ApiError> {
         let mut stored = self.stored()?.ok_or_else(never_created)?;
         if stored.log()?.last().seq() == seq && stored.unpublished.take().is_some() {
-            self.save(&stored)?;
+            let master = key_ring(&self.env)?;
+            stored.repo = stored.next_repo.take().unwrap_or(stored.repo);
+            let repo = stored
+                .repo
+                .open_repo(&master, &stored.did)
+                .map_err(unsealed)?;
+            self.store.transaction(|| {
+                self.save(&stored)?;
+                self.sign_repos(&stored.did, &repo)?;
+                Ok::<_, ApiError>(())
+            })?;
             self.me.replace(None);
             // What is opened from here on is signed with the new key.
             self.conversations.close_epochs();
@@ -229,6 +254,13 @@ impl Stored {
                 .reseal(master, &mut rng, did, purpose)
                 .map_err(unsealed)?;
         }
+        for repo in [Some(&mut self.repo), self.next_repo.as_mut()] {
+            let Some(repo) = repo else { continue };
+            let purpose = KeyPurpose::Repo;
+            changed |= repo
+                .reseal(master, &mut rng, did, purpose)
+                .map_err(unsealed)?;
+        }
         let storage = master
             .reseal(&mut rng, did.as_str(), STORAGE_PURPOSE, &self.storage)
             .map_err(unsealed)?;
@@ -243,10 +275,12 @@ impl Stored {
         let keys = IdentityKeys::open(master, &self.did, &self.keys).map_err(unsealed)?;
         let public_keys = keys.public_keys().view();
         let log = self.log()?;
-        let card =
-            AgentCard::build_unsigned(&self.name, &self.host, &public_keys, &self.retired, &log)
-                .and_then(|card| card.sign_agent(&keys.signing, internal::now()))
-                .map_err(ApiError::internal)?;
+        let repo = self.next_repo.as_ref().unwrap_or(&self.repo);
+        let repo = repo.open_repo(master, &self.did).map_err(unsealed)?;
+        let told = (&public_keys, &repo.verifying_key());
+        let card = AgentCard::build_unsigned(&self.name, &self.host, told, &self.retired, &log)
+            .and_then(|card| card.sign_agent(&keys.signing, internal::now()))
+            .map_err(ApiError::internal)?;
         Ok(AgentInit {
             did: self.did,
             public_keys,

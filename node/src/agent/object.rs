@@ -14,6 +14,7 @@ use worker::{
 
 use crate::agent::core::Core;
 use crate::agent::read::Page;
+use crate::agent::repo::RepoTree;
 use crate::agent::wire::{self, PrekeyReply};
 use crate::drill;
 use crate::error::{ApiError, answer};
@@ -156,10 +157,14 @@ impl Core {
                     needs_origin: false,
                 })?)
             }
-            (Method::Get, path) => match path.strip_prefix("/messages/") {
-                Some(id) => Ok(Response::from_json(&self.status(id)?)?),
-                None => Err(no_route()),
-            },
+            (Method::Get, "/export") => self.archive(RepoTree::Private),
+            (Method::Get, path) => {
+                match (path.strip_prefix("/messages/"), path.strip_prefix("/xrpc/")) {
+                    (Some(id), _) => Ok(Response::from_json(&self.status(id)?)?),
+                    (_, Some(method)) => self.xrpc(method, &request),
+                    (None, None) => Err(no_route()),
+                }
+            }
             _ => Err(no_route()),
         }
     }

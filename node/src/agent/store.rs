@@ -8,6 +8,7 @@ use entente_lexicon::{Did, Host, MessageId, ReceiptStatus, Timestamp};
 
 use crate::agent::announce;
 use crate::agent::handed::{Tail, Tails};
+use crate::agent::repo_store::REPO_SCHEMA;
 use crate::params;
 use crate::shapes::Resolved;
 use crate::store::sqlite::{Row, Sqlite, StoreError};
@@ -163,6 +164,7 @@ impl AgentStore {
         SCHEMA
             .iter()
             .chain(&announce::SCHEMA)
+            .chain(REPO_SCHEMA)
             .try_for_each(|sql| self.db.exec(sql, params![]))
     }
 

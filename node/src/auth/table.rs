@@ -39,6 +39,8 @@ pub enum Route {
     Announcements,
     Federation,
     AgentDid,
+    Xrpc,
+    ExportRepo,
     Init,
     AdminTicket,
     ShowKeys,
@@ -139,6 +141,32 @@ pub const TABLE: &[Entry] = &[
     entry("GET", "/relay/announcements", Public, Route::Announcements),
     entry("GET", "/relay/federation", Public, Route::Federation),
     entry("GET", "/agents/:name/did.json", Public, Route::AgentDid),
+    entry("GET", "/xrpc/com.atproto.sync.getRepo", Public, Route::Xrpc),
+    entry(
+        "GET",
+        "/xrpc/com.atproto.sync.getLatestCommit",
+        Public,
+        Route::Xrpc,
+    ),
+    entry(
+        "GET",
+        "/xrpc/com.atproto.sync.getRecord",
+        Public,
+        Route::Xrpc,
+    ),
+    entry(
+        "GET",
+        "/xrpc/com.atproto.repo.getRecord",
+        Public,
+        Route::Xrpc,
+    ),
+    entry(
+        "GET",
+        "/xrpc/com.atproto.repo.listRecords",
+        Public,
+        Route::Xrpc,
+    ),
+    entry("GET", "/agents/:name/export", AgentMail, Route::ExportRepo),
     entry("POST", "/admin/init", Admin, Route::Init),
     entry("POST", "/admin/ticket", Admin, Route::AdminTicket),
     entry("GET", "/admin/keys", Admin, Route::ShowKeys),
@@ -410,6 +438,11 @@ mod tests {
                 "/relay/announcements",
                 "/relay/federation",
                 "/agents/:name/did.json",
+                "/xrpc/com.atproto.sync.getRepo",
+                "/xrpc/com.atproto.sync.getLatestCommit",
+                "/xrpc/com.atproto.sync.getRecord",
+                "/xrpc/com.atproto.repo.getRecord",
+                "/xrpc/com.atproto.repo.listRecords",
             ]
         );
         assert!(

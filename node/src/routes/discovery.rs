@@ -9,8 +9,9 @@ use entente_lexicon::{Did, Timestamp};
 use entente_trust::crypto::hash::sha256;
 use entente_trust::identity::page;
 use entente_trust::policy;
-use entente_well_known::did_web;
+use entente_well_known::did_web::{self, RepoAccess};
 use entente_well_known::document::LOG_PAGE_BYTES;
+use serde::Deserialize;
 use worker::Response;
 
 use crate::agent::wire::PrekeyReply;
@@ -38,6 +39,13 @@ const MAX_PREKEYS: usize = 1_024;
 const NETWORK_LOG_MAX_AGE: u32 = 0;
 /// A deleted agent's keys are not served for longer than this.
 const AGENT_MAX_AGE: u32 = 60;
+
+/// What of a card its `did.json` says besides its keys.
+#[derive(Deserialize)]
+struct RepoKey {
+    #[serde(rename = "repoKey")]
+    repo_key: String,
+}
 
 thread_local! {
     /// Prekeys that were asked for lately, by object: asking does not wake the agent each time.
@@ -141,20 +149,31 @@ pub(super) async fn agent_did(call: &Call) -> Result<Response, ApiError> {
     let did: Did = row.did.ok_or_else(unknown)?;
     let keys = row.public_keys.ok_or_else(unknown)?;
     let keys: PublicKeysView = serde_json::from_str(&keys)?;
-    let document = did_web::agent_document(&ready.row.host, &row.name, &did, &keys);
+    let card = call.directory()?.card(&row.object_id).await?;
+    let card: RepoKey = serde_json::from_str(&card.ok_or_else(unknown)?.card)?;
+    let repo = RepoAccess {
+        key: &card.repo_key,
+        origin: &ready.config.origin(&ready.row.host),
+    };
+    let document = did_web::agent_document(&ready.row.host, &row.name, &did, &keys, &repo);
     let text = document.to_string();
     reply::cached(&call.request, &text, DID_JSON, &etag(&text), AGENT_MAX_AGE)
 }
 
 /// Finds the agent that the path names, if the caller may know of it and it lives.
 async fn living(call: &Call) -> Result<AgentRow, ApiError> {
+    living_agent(call, call.parameter()).await
+}
+
+/// Finds the agent of this name or DID, if the caller may know of it and it lives.
+pub(super) async fn living_agent(call: &Call, named: &str) -> Result<AgentRow, ApiError> {
     let ready = call.ready().await?;
     let hidden = !policy::allows_link(ready.config.trust_level);
     if hidden && !is_admin(&call.request, &call.env)? {
         return Err(network_private());
     }
-    let unknown = || unknown_agent(call.parameter());
-    let agent: AgentRef = call.parameter().parse().map_err(|_error| unknown())?;
+    let unknown = || unknown_agent(named);
+    let agent: AgentRef = named.parse().map_err(|_error| unknown())?;
     let directory = call.directory()?;
     let row = match &agent {
         AgentRef::Did(did) => directory.agent_by_did(did).await?,

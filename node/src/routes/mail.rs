@@ -84,6 +84,7 @@ fn action(route: Route) -> &'static str {
         (Route::Inbox, "mail.inbox"),
         (Route::MarkRead, "mail.read"),
         (Route::AgentTicket, "mail.ticket"),
+        (Route::ExportRepo, "memory.export"),
         (Route::AgentSocket, "mail.socket"),
     ];
     ACTIONS

@@ -19,6 +19,7 @@ mod policy;
 mod quarantine;
 mod reply;
 mod requests;
+mod xrpc;
 
 use worker::{Env, Request, Response};
 
@@ -96,6 +97,7 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::AgentDid => discovery::agent_did(&call).await,
         Route::Lexicons => lexicons::list(&call),
         Route::Lexicon => lexicons::show(&call),
+        Route::Xrpc => xrpc::serve(&call).await,
         Route::PublicPeers => peers::public(&call).await,
         Route::Firehose => network::firehose(&call).await,
         Route::Announcements => network::announcements(&call).await,
@@ -120,6 +122,7 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         | Route::Inbox
         | Route::MarkRead
         | Route::AgentTicket
+        | Route::ExportRepo
         | Route::AgentSocket => mail::forward(call, entry.route).await,
         Route::AddPeer => peers::add(call).await,
         Route::ListPeers => peers::list(&call).await,

@@ -13,6 +13,7 @@ use crate::crypto::dh::{DhPublic, DhSecret};
 use crate::crypto::kem::{KemPublic, KemSecret};
 use crate::crypto::multikey::kid;
 use crate::crypto::rest::{KeyRing, RestError};
+use crate::crypto::secp256k1;
 use crate::crypto::sign::{SigningKey, VerifyingKey};
 
 /// The keys of a network.
@@ -55,6 +56,8 @@ pub enum KeyPurpose {
     Hybrid,
     /// [`IdentityKeys::next_update`].
     Update,
+    /// The key that signs an agent's repo: K-256, outside the identity log.
+    Repo,
 }
 
 /// One secret key, sealed under the master key for its owner, purpose and kid.
@@ -87,6 +90,7 @@ impl KeyPurpose {
             Self::Encryption => "encryption",
             Self::Hybrid => "hybrid",
             Self::Update => "update",
+            Self::Repo => "repo",
         }
     }
 }
@@ -136,6 +140,33 @@ impl SealedKey {
         let hybrid = KemSecret::from_seed(&*self.open(master, did, KeyPurpose::Hybrid)?);
         self.check(&hybrid.public().to_multikey())?;
         Ok(hybrid)
+    }
+
+    /// Seals the key that signs an agent's repo.
+    #[must_use]
+    pub fn seal_repo<R: CryptoRng + ?Sized>(
+        master: &KeyRing,
+        rng: &mut R,
+        did: &Did,
+        key: &secp256k1::SigningKey,
+    ) -> Self {
+        let multikey = key.verifying_key().to_multikey();
+        Self::seal(master, rng, did, KeyPurpose::Repo, &multikey, &key.seed())
+    }
+
+    /// Opens the key that signs an agent's repo.
+    ///
+    /// # Errors
+    /// As [`SealedKey::open_signing`].
+    pub fn open_repo(
+        &self,
+        master: &KeyRing,
+        did: &Did,
+    ) -> Result<secp256k1::SigningKey, RestError> {
+        let seed = self.open(master, did, KeyPurpose::Repo)?;
+        let key = secp256k1::SigningKey::from_seed(&seed).map_err(|_error| RestError::Corrupt)?;
+        self.check(&key.verifying_key().to_multikey())?;
+        Ok(key)
     }
 
     /// Seals this key of the given purpose anew, if the previous master key sealed it. Returns
@@ -366,6 +397,24 @@ mod tests {
         assert_eq!(sealed.reseal(&both, &mut rng, &did), Ok(false));
         let opened = IdentityKeys::open(&KeyRing::from(other), &did, &sealed).unwrap();
         assert_eq!(opened.public_keys(), keys.public_keys());
+    }
+
+    #[test]
+    fn a_repo_key_opens_as_what_it_is_and_as_nothing_else() {
+        let (_, did, master, sealed) = sealed();
+        let mut rng = TestRng::new(3);
+        let key = secp256k1::SigningKey::generate(&mut rng);
+        let repo = SealedKey::seal_repo(&master, &mut rng, &did, &key);
+        let opened = repo.open_repo(&master, &did).unwrap();
+        assert_eq!(opened.verifying_key(), key.verifying_key());
+        let stranger = Did::from_scid(&[2; 32]);
+        for refused in [
+            repo.open_repo(&master, &stranger).err(),
+            sealed.signing.open_repo(&master, &did).err(),
+            repo.open_signing(&master, &did).err(),
+        ] {
+            assert_eq!(refused, Some(RestError::Corrupt));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Reading a tree: one key, the proof of one key, all of it in order.
 
 use cid::Cid;
+use entente_lexicon::{Nsid, RecordPath};
 
 use super::block::Blocks;
 use super::key::Key;
@@ -72,6 +73,103 @@ pub fn find<B: Blocks>(
     key: &Key,
 ) -> Result<Option<Cid>, TreeError<B::Error>> {
     path(blocks, root, key).map(|path| path.value)
+}
+
+/// Part of the keys of a tree, in either direction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Keys after this text and before that one, bytewise.
+    after: String,
+    before: String,
+    ascending: bool,
+}
+
+impl Range {
+    /// Takes the records of a collection.
+    #[must_use]
+    pub fn of(collection: &Nsid, ascending: bool) -> Self {
+        Self {
+            after: format!("{collection}/"),
+            // The character behind the slash.
+            before: format!("{collection}0"),
+            ascending,
+        }
+    }
+
+    /// Takes only what follows this record in the direction of the range.
+    pub fn go_on_after(&mut self, last: &RecordPath) {
+        let bound = if self.ascending {
+            &mut self.after
+        } else {
+            &mut self.before
+        };
+        *bound = last.to_string();
+    }
+
+    fn reaches(&self, before: Option<&EntryData>, after: Option<&EntryData>) -> bool {
+        before.is_none_or(|entry| entry.key.as_str() < self.before.as_str())
+            && after.is_none_or(|entry| entry.key.as_str() > self.after.as_str())
+    }
+
+    fn has(&self, key: &Key) -> bool {
+        (self.after.as_str()..self.before.as_str()).contains(&key.as_str())
+            && key.as_str() != self.after
+    }
+
+    /// Reads up to `limit` keys and what they lead to. Only nodes on the way are looked up.
+    ///
+    /// # Errors
+    /// [`TreeError`].
+    pub fn read<B: Blocks>(
+        &self,
+        blocks: &B,
+        root: &Cid,
+        limit: usize,
+    ) -> Result<Vec<(Key, Cid)>, TreeError<B::Error>> {
+        let mut found = Vec::new();
+        let mut stack = vec![Found::Node(*root)];
+        while let Some(next) = stack.pop() {
+            match next {
+                Found::Node(cid) => {
+                    let (_bytes, node) = fetch(blocks, &cid)?;
+                    let mut below = self.below(&node);
+                    if self.ascending {
+                        below.reverse();
+                    }
+                    stack.append(&mut below);
+                }
+                Found::Leaf(key, value) if found.len() < limit => found.push((key, value)),
+                Found::Leaf(..) => break,
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns what of a node is in the range, in ascending order.
+    fn below(&self, node: &NodeData) -> Vec<Found> {
+        let mut steps = Vec::new();
+        let first = node.entries.first();
+        steps.extend(
+            node.left
+                .filter(|_| self.reaches(None, first))
+                .map(Found::Node),
+        );
+        for (at, entry) in node.entries.iter().enumerate() {
+            if self.has(&entry.key) {
+                steps.push(Found::Leaf(entry.key.clone(), entry.value));
+            }
+            let next = node.entries.get(at + 1);
+            let right = entry.right.filter(|_| self.reaches(Some(entry), next));
+            steps.extend(right.map(Found::Node));
+        }
+        steps
+    }
+}
+
+#[derive(Debug)]
+enum Found {
+    Node(Cid),
+    Leaf(Key, Cid),
 }
 
 /// A walk over a whole tree: each node before what is below it, keys in order.

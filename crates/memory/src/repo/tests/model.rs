@@ -1,7 +1,9 @@
 //! The tree against a map, and against itself.
 
+use entente_lexicon::{Nsid, RecordPath};
 use proptest::prelude::*;
 
+use super::walk::Range;
 use super::*;
 
 /// Keys of several layers, close enough together that nodes split and merge often.
@@ -93,6 +95,36 @@ proptest! {
             stored.change(take);
         }
         prop_assert_eq!((stored.root, stored.blocks), (before.root, before.blocks));
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_range_is_what_a_map_has_there(
+        keys in prop::collection::btree_set(0u16..300, 0..120),
+        cursor in prop::option::of(0u16..300),
+        ascending: bool,
+        limit in 0usize..40,
+    ) {
+        let collections = ["agent.memory.no", "agent.memory.note", "agent.memory.note.x", "agent.memory.note-x.y"];
+        let all: Vec<String> = collections.iter()
+            .flat_map(|collection| keys.iter().map(move |key| format!("{collection}/{key:03}")))
+            .collect();
+        let stored = Stored::of(all.iter().map(String::as_str), leaf());
+        let collection = Nsid::parse("agent.memory.note").unwrap();
+        let mut range = Range::of(&collection, ascending);
+        if let Some(cursor) = cursor {
+            range.go_on_after(&RecordPath::parse(&name(cursor)).unwrap());
+        }
+        let read = range.read(&stored.blocks, &stored.root, limit).unwrap();
+        let read: Vec<String> = read.into_iter().map(|(key, _)| key.to_string()).collect();
+        let wanted = |key: &&u16| cursor.is_none_or(|cursor| if ascending { **key > cursor } else { **key < cursor });
+        let mut expected: Vec<String> = keys.iter().filter(wanted).map(|key| name(*key)).collect();
+        if !ascending {
+            expected.reverse();
+        }
+        expected.truncate(limit);
+        prop_assert_eq!(read, expected);
     }
 }
 

@@ -1,0 +1,110 @@
+//! The agent's two repos: the public one, which anyone may read, and the private one, which its owner
+//! exports. See `docs/protocol/repo.md`.
+//!
+//! Whoever writes records calls [`Core::commit_records`] in the same transaction: the tree changes
+//! along the paths of what was written, and one signature covers the batch.
+
+use entente_lexicon::{Did, RecordPath, Tid};
+use entente_memory::repo::{Cid, Commit, Diff, Key, SignedCommit, Tree, TreeError};
+use entente_trust::crypto::secp256k1::SigningKey;
+
+use crate::agent::core::Core;
+use crate::agent::repo_store::Nodes;
+use crate::error::ApiError;
+use crate::internal;
+use crate::store::sqlite::StoreError;
+
+/// One of an agent's two trees. They share no node, so that publishing a record leaks no path of
+/// another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RepoTree {
+    /// Private and shared records, as envelopes.
+    Private,
+    /// Public records, in the clear.
+    Public,
+}
+
+impl RepoTree {
+    /// Returns the number that the tables know it by.
+    pub(super) const fn number(self) -> u32 {
+        match self {
+            Self::Private => 0,
+            Self::Public => 1,
+        }
+    }
+}
+
+impl From<TreeError<StoreError>> for ApiError {
+    fn from(error: TreeError<StoreError>) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl Core {
+    /// Writes down what each path leads to from now on (nothing: the record is gone), and signs the
+    /// tree that results, as it is if there are no writes. To be called in the transaction that
+    /// stores the records. Returns the commit; the one before if the writes change nothing.
+    pub(super) fn commit_records(
+        &self,
+        tree: RepoTree,
+        (did, key): (&Did, &SigningKey),
+        writes: &[(RecordPath, Option<Cid>)],
+    ) -> Result<SignedCommit, ApiError> {
+        let nodes = self.store.nodes(tree);
+        let before = self.store.repo_head(tree)?;
+        let before = before.map(|head| decode(&head)).transpose()?;
+        let mut changed = match &before {
+            Some(before) => Tree::load(&nodes, &before.commit.data)?,
+            None => Tree::empty(&nodes),
+        };
+        for (path, value) in writes {
+            let key = Key::from(path);
+            match value {
+                Some(value) => changed.put(key, *value)?,
+                None => changed.remove(&key)?,
+            };
+        }
+        let (data, diff) = changed.finish();
+        let same = |before: &&SignedCommit| !writes.is_empty() && before.commit.data == data;
+        if let Some(before) = before.as_ref().filter(same) {
+            return Ok(before.clone());
+        }
+        store_diff(&nodes, &diff)?;
+        let micros = internal::now().0.saturating_mul(1_000);
+        let commit = Commit {
+            did: did.clone(),
+            rev: Tid::after(before.as_ref().map(|before| &before.commit.rev), micros, 0),
+            data,
+        };
+        let signed = commit.sign(key);
+        self.store.set_repo_head(tree, &signed.encode())?;
+        Ok(signed)
+    }
+
+    /// Signs both trees as they are: empty ones at the agent's birth, and all there is once the key
+    /// was replaced.
+    pub(super) fn sign_repos(&self, did: &Did, key: &SigningKey) -> Result<(), ApiError> {
+        for tree in [RepoTree::Private, RepoTree::Public] {
+            self.commit_records(tree, (did, key), &[])?;
+        }
+        Ok(())
+    }
+
+    /// Returns the last commit of a tree.
+    pub(super) fn head(&self, tree: RepoTree) -> Result<SignedCommit, ApiError> {
+        let head = self.store.repo_head(tree)?;
+        let missing = || ApiError::internal("a repo that was never signed");
+        decode(&head.ok_or_else(missing)?)
+    }
+}
+
+fn decode(head: &[u8]) -> Result<SignedCommit, ApiError> {
+    SignedCommit::decode(head).map_err(ApiError::internal)
+}
+
+fn store_diff(nodes: &Nodes, diff: &Diff) -> Result<(), StoreError> {
+    for (cid, node) in &diff.new {
+        nodes.put(cid, node)?;
+    }
+    diff.removed.iter().try_for_each(|cid| nodes.remove(cid))
+}

@@ -1,0 +1,327 @@
+//! Reading the repos: atproto's XRPC for the public one, and archives.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::vec::IntoIter;
+
+use entente_lexicon::{Nsid, RecordKey, RecordPath, Timestamp};
+use entente_memory::repo::block::parse_cid_text;
+use entente_memory::repo::import::write_proof;
+use entente_memory::repo::json::to_json;
+use entente_memory::repo::walk::{Item, Range, Walk, path};
+use entente_memory::repo::{Cid, Key, car};
+use futures::stream;
+use serde_json::{Value, json};
+use worker::{Request, Response};
+
+use crate::agent::core::Core;
+use crate::agent::repo::RepoTree;
+use crate::agent::store::AgentStore;
+use crate::error::ApiError;
+use crate::internal;
+
+const WINDOW_MS: u64 = 60_000;
+/// Reads of one agent's public repo in a minute, by all readers together.
+const READS_PER_MINUTE: u32 = 600;
+/// Archives of it in a minute.
+const ARCHIVES_PER_MINUTE: u32 = 30;
+/// Archives on their way out of one agent at a time.
+const MAX_ARCHIVES: u32 = 4;
+/// An archive goes out in pieces of at least this many bytes.
+const PIECE_BYTES: usize = 64 * 1024;
+const DEFAULT_PAGE: usize = 50;
+const MAX_PAGE: usize = 100;
+const CAR: &str = "application/vnd.ipld.car";
+
+/// How much of the public repo is being read, by whomever.
+#[derive(Debug, Default)]
+pub(super) struct RepoReads {
+    minute: RefCell<Minute>,
+    archives: Rc<Cell<u32>>,
+}
+
+/// Reads in one minute. Forgotten when the object sleeps.
+#[derive(Debug, Default)]
+struct Minute {
+    number: u64,
+    reads: u32,
+    archives: u32,
+}
+
+impl Minute {
+    /// Takes a place for a read, or says that there is none left in this minute.
+    fn admit(&mut self, archive: bool, now: Timestamp) -> bool {
+        let number = now.0 / WINDOW_MS;
+        if number != self.number {
+            *self = Self {
+                number,
+                ..Self::default()
+            };
+        }
+        let (count, limit) = if archive {
+            (&mut self.archives, ARCHIVES_PER_MINUTE)
+        } else {
+            (&mut self.reads, READS_PER_MINUTE)
+        };
+        let admitted = *count < limit;
+        *count = count.saturating_add(u32::from(admitted));
+        admitted
+    }
+}
+
+/// A place among the archives on their way, given back when dropped.
+struct Place(Rc<Cell<u32>>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+/// An archive on its way: what the tree had when it was asked for.
+struct Outgoing {
+    store: AgentStore,
+    items: IntoIter<Item>,
+    ready: Vec<u8>,
+    _place: Place,
+}
+
+impl Outgoing {
+    /// Returns the next piece; an empty one at the end.
+    fn piece(&mut self) -> Result<Vec<u8>, ApiError> {
+        let mut piece = std::mem::take(&mut self.ready);
+        while piece.len() < PIECE_BYTES {
+            match self.items.next() {
+                Some(Item::Node(cid, node)) => car::append(&mut piece, &cid, &node),
+                Some(Item::Leaf(key, cid)) => {
+                    let at = RecordPath::parse(key.as_str()).map_err(ApiError::internal)?;
+                    let block = self.store.record_block(&at, &cid)?;
+                    // A write has overtaken the archive. Whoever reads it sees that it is cut short.
+                    let block = block.ok_or_else(|| ApiError::internal("an archive overtaken"))?;
+                    car::append(&mut piece, &cid, &block);
+                }
+                None => break,
+            }
+        }
+        Ok(piece)
+    }
+}
+
+/// The query of a request.
+struct Query(BTreeMap<String, String>);
+
+impl Query {
+    fn of(request: &Request) -> Result<Self, ApiError> {
+        let url = request.url()?;
+        let pairs = url.query_pairs();
+        Ok(Self(
+            pairs
+                .map(|(k, v)| (k.into_owned(), v.into_owned()))
+                .collect(),
+        ))
+    }
+
+    fn given(&self, name: &str) -> Option<&str> {
+        let text = self.0.get(name).map(String::as_str);
+        text.filter(|text| !text.is_empty())
+    }
+
+    fn needed(&self, name: &str) -> Result<&str, ApiError> {
+        self.given(name)
+            .ok_or_else(|| invalid(format!("`{name}` is missing.")))
+    }
+
+    fn collection(&self) -> Result<Nsid, ApiError> {
+        let text = self.needed("collection")?;
+        Nsid::parse(text).map_err(|error| invalid(format!("`collection`: {error}.")))
+    }
+
+    fn path(&self) -> Result<RecordPath, ApiError> {
+        let rkey = RecordKey::parse(self.needed("rkey")?)
+            .map_err(|error| invalid(format!("`rkey`: {error}.")))?;
+        Ok(RecordPath::new(self.collection()?, rkey))
+    }
+
+    fn limit(&self) -> Result<usize, ApiError> {
+        let Some(text) = self.given("limit") else {
+            return Ok(DEFAULT_PAGE);
+        };
+        let limit = text.parse().ok();
+        limit
+            .filter(|limit| (1..=MAX_PAGE).contains(limit))
+            .ok_or_else(|| invalid("`limit` is a number from 1 to 100."))
+    }
+}
+
+impl Core {
+    /// Answers atproto's methods on the public repo.
+    pub(super) fn xrpc(&self, method: &str, request: &Request) -> Result<Response, ApiError> {
+        let query = Query::of(request)?;
+        let archive = method == "com.atproto.sync.getRepo";
+        let mut minute = self.repo_reads.minute.borrow_mut();
+        if !minute.admit(archive, internal::now()) {
+            return Err(too_many());
+        }
+        drop(minute);
+        match method {
+            "com.atproto.sync.getRepo" => self.archive(RepoTree::Public),
+            "com.atproto.sync.getLatestCommit" => {
+                let head = self.head(RepoTree::Public)?;
+                let (cid, rev) = (head.cid().to_string(), head.commit.rev);
+                Ok(Response::from_json(&json!({ "cid": cid, "rev": rev }))?)
+            }
+            "com.atproto.sync.getRecord" => self.record_proof(&query.path()?),
+            "com.atproto.repo.getRecord" => {
+                let (path, wanted) = (query.path()?, query.given("cid"));
+                let wanted = wanted.map(parse_cid_text).transpose();
+                let wanted = wanted.map_err(|error| invalid(format!("`cid`: {error}.")))?;
+                Ok(Response::from_json(&self.public_view(&path, wanted)?)?)
+            }
+            "com.atproto.repo.listRecords" => Ok(Response::from_json(&self.public_list(&query)?)?),
+            _ => Err(invalid("There is no such method.")),
+        }
+    }
+
+    /// Sends a whole repo as a CAR archive.
+    pub(super) fn archive(&self, tree: RepoTree) -> Result<Response, ApiError> {
+        let archives = &self.repo_reads.archives;
+        if archives.get() >= MAX_ARCHIVES {
+            return Err(too_many());
+        }
+        archives.set(archives.get() + 1);
+        let place = Place(Rc::clone(archives));
+        let head = self.head(tree)?;
+        let nodes = self.store.nodes(tree);
+        let items: Vec<Item> = Walk::new(&nodes, &head.commit.data).collect::<Result<_, _>>()?;
+        let cid = head.cid();
+        let mut ready = car::header(&cid);
+        car::append(&mut ready, &cid, &head.encode());
+        let outgoing = Outgoing {
+            store: self.store.clone(),
+            items: items.into_iter(),
+            ready,
+            _place: place,
+        };
+        let pieces = stream::try_unfold(outgoing, |mut outgoing| async move {
+            let piece = outgoing.piece();
+            let piece = piece.map_err(|error| worker::Error::from(error.to_string()))?;
+            Ok::<_, worker::Error>((!piece.is_empty()).then_some((piece, outgoing)))
+        });
+        car_headers(Response::from_stream(pieces)?)
+    }
+
+    /// Sends the proof of what the public repo says of one path.
+    fn record_proof(&self, of: &RecordPath) -> Result<Response, ApiError> {
+        let head = self.head(RepoTree::Public)?;
+        let nodes = self.store.nodes(RepoTree::Public);
+        let found = path(&nodes, &head.commit.data, &Key::from(of))?;
+        let record = match found.value {
+            Some(cid) => Some(self.public_block(of, &cid)?),
+            None => None,
+        };
+        let proof = write_proof(&head, &found, record.as_deref());
+        car_headers(Response::from_bytes(proof)?)
+    }
+
+    /// Returns the block of a record that the public tree leads to.
+    fn public_block(&self, of: &RecordPath, cid: &Cid) -> Result<Vec<u8>, ApiError> {
+        let block = self.store.record_block(of, cid)?;
+        block.ok_or_else(|| ApiError::internal(format!("the public tree names {of}")))
+    }
+
+    fn public_view(&self, of: &RecordPath, wanted: Option<Cid>) -> Result<Value, ApiError> {
+        let head = self.head(RepoTree::Public)?;
+        let nodes = self.store.nodes(RepoTree::Public);
+        let found = path(&nodes, &head.commit.data, &Key::from(of))?.value;
+        let cid = found.filter(|cid| wanted.is_none_or(|wanted| wanted == *cid));
+        let cid = cid.ok_or_else(|| {
+            ApiError::new(
+                400,
+                "RecordNotFound",
+                format!("There is no public record {of}."),
+            )
+        })?;
+        self.shown(of, &cid)
+    }
+
+    fn shown(&self, of: &RecordPath, cid: &Cid) -> Result<Value, ApiError> {
+        let value = to_json(&self.public_block(of, cid)?).map_err(ApiError::internal)?;
+        let did = &self.identity()?.did;
+        Ok(json!({ "uri": format!("at://{did}/{of}"), "cid": cid.to_string(), "value": value }))
+    }
+
+    /// Lists a collection, the newest key first unless asked the other way round.
+    fn public_list(&self, query: &Query) -> Result<Value, ApiError> {
+        let (collection, limit) = (query.collection()?, query.limit()?);
+        let ascending = query.given("reverse") == Some("true");
+        let cursor = query.given("cursor").map(RecordKey::parse).transpose();
+        let cursor = cursor.map_err(|_error| invalid("`cursor` is not one of ours."))?;
+        let mut range = Range::of(&collection, ascending);
+        if let Some(rkey) = cursor {
+            range.go_on_after(&RecordPath::new(collection, rkey));
+        }
+        let head = self.head(RepoTree::Public)?;
+        let nodes = self.store.nodes(RepoTree::Public);
+        let found = range.read(&nodes, &head.commit.data, limit)?;
+        let page = found.into_iter().map(|(key, cid)| {
+            let path = RecordPath::parse(key.as_str()).map_err(ApiError::internal)?;
+            Ok((path, cid))
+        });
+        let page = page.collect::<Result<Vec<(RecordPath, Cid)>, ApiError>>()?;
+        let last = page.last().filter(|_last| page.len() == limit);
+        let cursor = last.map(|(path, _)| path.rkey().to_string());
+        let records = page.iter().map(|(path, cid)| self.shown(path, cid));
+        let records = records.collect::<Result<Vec<Value>, ApiError>>()?;
+        Ok(match cursor {
+            Some(cursor) => json!({ "cursor": cursor, "records": records }),
+            None => json!({ "records": records }),
+        })
+    }
+}
+
+fn car_headers(response: Response) -> Result<Response, ApiError> {
+    response.headers().set("content-type", CAR)?;
+    response.headers().set("cache-control", "no-store")?;
+    Ok(response)
+}
+
+fn invalid(message: impl Into<String>) -> ApiError {
+    ApiError::new(400, "InvalidRequest", message)
+}
+
+fn too_many() -> ApiError {
+    ApiError::new(
+        429,
+        "RateLimitExceeded",
+        "This repo is read too often: wait a minute.",
+    )
+    .with_header("retry-after", "60".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_readers_together_have_so_many_reads_a_minute_and_then_as_many_again() {
+        let mut minute = Minute::default();
+        let mut admitted = |archive, now| {
+            (0..2_000)
+                .filter(|_| minute.admit(archive, Timestamp(now)))
+                .count()
+        };
+        assert_eq!(admitted(false, 5), 600);
+        assert_eq!(admitted(true, 6), 30);
+        assert_eq!(admitted(false, 59_999), 0);
+        assert_eq!(admitted(true, WINDOW_MS), 30);
+        assert_eq!(admitted(false, WINDOW_MS), 600);
+    }
+
+    #[test]
+    fn a_place_among_the_archives_is_given_back() {
+        let archives = Rc::new(Cell::new(1));
+        drop(Place(Rc::clone(&archives)));
+        assert_eq!(archives.get(), 0);
+    }
+}
