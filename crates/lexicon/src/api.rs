@@ -567,6 +567,9 @@ pub struct Event {
     /// Milliseconds from accepted to delivered, on `message.delivered`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<u64>,
+    /// So many more like this one happened in the same moment and are not shown one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more: Option<u64>,
 }
 
 /// This network, for the dashboard's centre.
@@ -651,6 +654,17 @@ pub struct NewEvent {
     /// As in [`Event::latency_ms`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<u64>,
+    /// As in [`Event::more`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more: Option<u64>,
+}
+
+impl Event {
+    /// How many this event stands for.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.more.unwrap_or(0).saturating_add(1)
+    }
 }
 
 /// `POST /agents/:name/token`: the new token, shown this once.

@@ -49,6 +49,7 @@ impl Row {
             event.code.clone(),
             event.latency_ms.map(duration),
             event.label.clone(),
+            event.more.map(|more| format!("and {more} more")),
         ];
         let details: Vec<String> = details.into_iter().flatten().collect();
         Self {

@@ -36,5 +36,6 @@ pub(crate) fn event(seq: u64, kind: &str) -> Event {
         code: None,
         label: None,
         latency_ms: None,
+        more: None,
     }
 }

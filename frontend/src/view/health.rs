@@ -54,12 +54,13 @@ impl Health {
         let Some(bucket) = self.bucket(event.at) else {
             return;
         };
+        let count = u32::try_from(event.count()).unwrap_or(u32::MAX);
         match kind {
-            Kind::Accepted => bucket.messages = bucket.messages.saturating_add(1),
+            Kind::Accepted => bucket.messages = bucket.messages.saturating_add(count),
             Kind::Received if from_outside => {
-                bucket.messages = bucket.messages.saturating_add(1);
+                bucket.messages = bucket.messages.saturating_add(count);
             }
-            Kind::Refused => bucket.refused = bucket.refused.saturating_add(1),
+            Kind::Refused => bucket.refused = bucket.refused.saturating_add(count),
             Kind::Delivered => {
                 if let Some(latency) = event.latency_ms {
                     bucket.measure(latency);

@@ -69,6 +69,7 @@ impl Anonymiser {
             code: public(&event.code),
             label: None,
             latency_ms: None,
+            more: event.more,
         }
     }
 }
@@ -97,6 +98,7 @@ mod tests {
             code: Some("NOT_ALLOWED".to_owned()),
             label: Some("demo script".to_owned()),
             latency_ms: Some(987_654),
+            more: None,
         }
     }
 

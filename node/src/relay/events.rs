@@ -125,6 +125,7 @@ fn number(newest: u64, news: Vec<NewEvent>) -> Vec<Event> {
             code: new.code,
             label: new.label,
             latency_ms: new.latency_ms,
+            more: new.more,
         })
         .collect()
 }

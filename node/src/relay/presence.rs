@@ -58,13 +58,13 @@ impl Presence {
         match event.kind.as_str() {
             "message.accepted" => {
                 changed.agent = self.count(event.from.as_deref(), host, |activity| {
-                    activity.sent = activity.sent.saturating_add(1);
+                    activity.sent = activity.sent.saturating_add(event.count());
                     activity.last_seen = activity.last_seen.max(event.at);
                 });
             }
             "message.received" => {
                 changed.agent = self.count(event.to.as_deref(), host, |activity| {
-                    activity.received = activity.received.saturating_add(1);
+                    activity.received = activity.received.saturating_add(event.count());
                     activity.last_seen = activity.last_seen.max(event.at);
                 });
             }
@@ -192,6 +192,7 @@ mod tests {
             code: None,
             label: None,
             latency_ms: None,
+            more: None,
         }
     }
 
@@ -207,6 +208,17 @@ mod tests {
         assert_eq!(changed.agent, Some((did(1), activity)));
         let foreign = presence.note(&event("message.received", 1, 2), &here);
         assert_eq!(foreign, Changed::default());
+    }
+
+    #[test]
+    fn an_event_that_stands_for_many_counts_as_many() {
+        let (mut presence, here) = (Presence::default(), host("here.example"));
+        let many = Event {
+            more: Some(41),
+            ..event("message.accepted", 1, 2)
+        };
+        let changed = presence.note(&many, &here);
+        assert_eq!(changed.agent.map(|(_, activity)| activity.sent), Some(42));
     }
 
     #[test]
