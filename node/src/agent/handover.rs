@@ -76,6 +76,7 @@ impl Core {
         Ok(Handoff {
             object: self.state.id().to_string(),
             from: me.did.to_string(),
+            is_new: batch.iter().all(|departure| departure.is_new),
             items: items.collect::<Result<_, ApiError>>()?,
         })
     }

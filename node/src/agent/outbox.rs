@@ -60,6 +60,8 @@ pub(super) struct Departure {
     pub(super) id: MessageId,
     pub(super) to: Did,
     pub(super) bytes: Vec<u8>,
+    /// It was never handed over before, not even in vain.
+    pub(super) is_new: bool,
 }
 
 /// What waits for a destination, in the order in which it came.
@@ -218,6 +220,7 @@ impl Core {
                 id: row.id,
                 to: row.to,
                 bytes: row.bytes,
+                is_new: false,
             };
             self.depart(destination, departure);
         }
@@ -431,7 +434,10 @@ impl Core {
         for departure in batch.into_iter().rev() {
             // It is durable here, so its sender need not wait for the other object to recover.
             self.outbox.answer(&departure.id, Ok(()));
-            queue.waiting.push_front(Entry::Sealed(departure));
+            queue.waiting.push_front(Entry::Sealed(Departure {
+                is_new: false,
+                ..departure
+            }));
         }
     }
 

@@ -342,6 +342,7 @@ impl Core {
             id: row.id.clone(),
             to: contact.did.clone(),
             bytes,
+            is_new: false,
         }))
     }
 

@@ -120,8 +120,8 @@ impl Core {
         }
         let mut batch = Batch::default();
         let committed = self.identity().and_then(|me| {
-            let known = self.earlier(&drafts)?;
             self.store.transaction(|| {
+                let known = self.earlier(&drafts)?;
                 for (contact, draft) in &drafts {
                     let step = self.seal_draft(&me, contact, draft, &known, &mut batch)?;
                     batch.steps.push(step);
@@ -282,6 +282,7 @@ impl Core {
                         id,
                         to: contact.did.clone(),
                         bytes,
+                        is_new: true,
                     });
                 }
             }

@@ -270,11 +270,19 @@ impl AgentStore {
         &self,
         ids: impl Iterator<Item = [u8; 16]>,
     ) -> Result<Digests, StoreError> {
-        let rows = self.db.rows(
-            "SELECT peer, id, digest FROM messages WHERE outgoing = 0
-             AND id IN (SELECT unhex(value) FROM json_each(?))",
-            params![hex_list(ids)],
-        )?;
+        let ids: Vec<_> = ids.collect();
+        let rows = match ids.as_slice() {
+            // A list costs more to read than all that it is for.
+            [id] => self.db.rows(
+                "SELECT peer, id, digest FROM messages WHERE id = ? AND outgoing = 0",
+                params![*id],
+            )?,
+            _ => self.db.rows(
+                "SELECT peer, id, digest FROM messages WHERE outgoing = 0
+                 AND id IN (SELECT unhex(value) FROM json_each(?))",
+                params![hex_list(ids.into_iter())],
+            )?,
+        };
         rows.iter()
             .map(|row| Ok(((row.text(0)?, id_bytes(row, 1)?), row.blob(2)?)))
             .collect()
@@ -285,12 +293,17 @@ impl AgentStore {
         &self,
         keys: &[&str],
     ) -> Result<BTreeMap<String, Earlier>, StoreError> {
-        let list = serde_json::to_string(keys).unwrap_or_default();
-        let rows = self.db.rows(
-            "SELECT request, id, digest, status FROM messages
-             WHERE request IN (SELECT value FROM json_each(?))",
-            params![list],
-        )?;
+        let rows = match keys {
+            [key] => self.db.rows(
+                "SELECT request, id, digest, status FROM messages WHERE request = ?",
+                params![*key],
+            )?,
+            _ => self.db.rows(
+                "SELECT request, id, digest, status FROM messages
+                 WHERE request IN (SELECT value FROM json_each(?))",
+                params![serde_json::to_string(keys).unwrap_or_default()],
+            )?,
+        };
         rows.iter()
             .map(|row| {
                 let earlier = Earlier {

@@ -17,6 +17,8 @@ pub(crate) struct Handoff {
     pub(crate) object: String,
     /// The sending agent's DID.
     pub(crate) from: String,
+    /// None of them was handed over before, not even in vain: none can be here already.
+    pub(crate) is_new: bool,
     /// The messages, in the order they were accepted.
     pub(crate) items: Vec<HandoffItem>,
 }

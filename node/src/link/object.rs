@@ -4,6 +4,7 @@
     reason = "the durable_object macro writes methods without documentation"
 )]
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use entente_federation::{Amounts, Code, Input, Item, Status, Stream};
@@ -278,14 +279,18 @@ impl Driver {
     fn take(self: &Rc<Self>, handoff: Handoff) -> Result<HandoffReply, ApiError> {
         let from = Did::parse(&handoff.from).map_err(ApiError::internal)?;
         let mut refused = vec![None; handoff.items.len()];
-        let ids = handoff.items.iter().map(|entry| entry.id.as_slice());
-        let held = self.store.held(ids, &from)?;
         if self.needs_origin() && !handoff.items.iter().all(|item| has_origin(&item.bytes)) {
             return Ok(HandoffReply {
                 refused,
                 needs_origin: true,
             });
         }
+        let held = if handoff.is_new {
+            BTreeMap::new()
+        } else {
+            let ids = handoff.items.iter().map(|entry| entry.id.as_slice());
+            self.store.held(ids, &from)?
+        };
         let mut offered = Vec::with_capacity(handoff.items.len());
         let mut places = Vec::with_capacity(handoff.items.len());
         for (place, entry) in handoff.items.into_iter().enumerate() {

@@ -22,7 +22,6 @@ const SCHEMA: &[&str] = &[
         seq INTEGER PRIMARY KEY, id BLOB NOT NULL, sender TEXT NOT NULL, object TEXT NOT NULL,
         recipient TEXT NOT NULL, bytes BLOB NOT NULL, queued_at INTEGER NOT NULL,
         expires INTEGER, sent INTEGER)",
-    "CREATE INDEX IF NOT EXISTS outbox_by_id ON outbox(id)",
     "CREATE TABLE IF NOT EXISTS proofs(n INTEGER PRIMARY KEY, proof BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS acks(
         upto INTEGER PRIMARY KEY, at INTEGER NOT NULL, proof INTEGER NOT NULL)",
@@ -416,7 +415,8 @@ impl LinkStore {
         )
     }
 
-    /// Finds which of the messages that an agent hands over are stored already.
+    /// Finds which of the messages that an agent hands over once more are stored already. That is
+    /// rare, and the outbox bounded: no index serves it.
     pub(super) fn held<'a>(
         &self,
         ids: impl Iterator<Item = &'a [u8]>,
