@@ -1,5 +1,8 @@
 //! How the Worker and its objects talk to one another: `stub.fetch` with JSON or bytes.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use entente_lexicon::api::{ErrorBody, NewEvent};
 use entente_lexicon::id::BASE32;
 use entente_lexicon::{Did, Timestamp};
@@ -24,6 +27,41 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn fetch(this: &Stub, request: &web_sys::Request) -> Result<js_sys::Promise, JsValue>;
 }
+
+/// Handles on other objects that are called often: each takes a while to make.
+#[derive(Debug, Default)]
+pub(crate) struct Stubs(RefCell<BTreeMap<String, Stub>>);
+
+impl Stubs {
+    /// Returns the handle kept under a name, making it first if need be.
+    ///
+    /// # Errors
+    /// What `make` returns.
+    pub(crate) fn get(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> Result<Stub, ApiError>,
+    ) -> Result<Stub, ApiError> {
+        let mut kept = self.0.borrow_mut();
+        if let Some(stub) = kept.get(name) {
+            return Ok(stub.clone());
+        }
+        if kept.len() >= MAX_STUBS {
+            kept.clear();
+        }
+        let stub = make()?;
+        kept.insert(name.to_owned(), stub.clone());
+        Ok(stub)
+    }
+
+    /// Lets a handle go. Call it when one failed: it may never work again.
+    pub(crate) fn forget(&self, name: &str) {
+        self.0.borrow_mut().remove(name);
+    }
+}
+
+/// Handles kept by one object.
+const MAX_STUBS: usize = 1_024;
 
 /// The binding of the relay's namespace.
 pub const RELAY: &str = "RELAY";

@@ -11,6 +11,7 @@ use entente_trust::message::read::ReadMark;
 use crate::agent::contacts::Contact;
 use crate::agent::core::Core;
 use crate::agent::deliver::signer_at;
+use crate::agent::journey::KeptProof;
 use crate::agent::store::{AgentStore, End, hex_list, id_bytes};
 use crate::agent::wire::{Controls, DeliveryReply};
 use crate::error::ApiError;
@@ -108,6 +109,7 @@ impl Core {
         let statement = mark.statement(agent, &me.did);
         let kid = kid(&signer.to_multikey());
         let proof = Proof::signed("read", &kid, statement, mark.signature()).encode();
+        let proof = KeptProof::new(&proof);
         let ended = self.store.transaction(|| {
             let mut ended = Vec::new();
             for id in &known {

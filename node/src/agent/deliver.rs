@@ -18,6 +18,7 @@ use crate::agent::contacts::{Contact, REFRESH_SPACING_MS};
 use crate::agent::conversations::Touched;
 use crate::agent::core::{Core, address};
 use crate::agent::identity::Me;
+use crate::agent::journey::KeptProof;
 use crate::agent::outbox::EndOf;
 use crate::agent::resolving::{Again, SENDER_UNREACHABLE};
 use crate::agent::socket::push;
@@ -303,6 +304,8 @@ impl Core {
         let (ended, resealed) = self.store.transaction(|| {
             let mut ended = Vec::new();
             let mut resealed = false;
+            let proofs = receipts.proofs.iter();
+            let proofs: Vec<_> = proofs.map(|proof| KeptProof::new(proof)).collect();
             for (place, receipt) in receipts.items.iter().enumerate() {
                 let bytes = receipt.id.as_slice().try_into();
                 let id = MessageId::from_bytes(bytes.map_err(ApiError::internal)?);
@@ -316,8 +319,7 @@ impl Core {
                     console_warn!("a peer decided about a message that was not for it");
                     continue;
                 }
-                let proof = receipt.proof.and_then(|place| receipts.proofs.get(place));
-                let proof = proof.map(|proof| proof.as_slice());
+                let proof = receipt.proof.and_then(|place| proofs.get(place));
                 self.handed.forget(&id);
                 match self.unseal(&id, receipt.code.as_deref())? {
                     Again::No => {
@@ -341,7 +343,7 @@ impl Core {
         by: &str,
         receipt: &Receipt,
         id: MessageId,
-        proof: Option<&[u8]>,
+        proof: Option<&KeptProof<'_>>,
     ) -> Result<Vec<EndOf>, ApiError> {
         let end = End {
             at: receipt.at,

@@ -30,12 +30,16 @@ impl Core {
         network: &Did,
         batch: &[Departure],
     ) -> Result<Vec<Outcome>, ApiError> {
-        let stub = internal::link(&self.env, network)?;
+        let stubs = &self.outbox.stubs;
+        let stub = stubs.get(network.as_str(), || internal::link(&self.env, network))?;
         let plain = self.handoff(batch, false)?;
         let mut answer = wire::call::<HandoffReply>(&stub, "/handoff", &plain).await;
         if answer.as_ref().is_ok_and(|reply| reply.needs_origin) {
             let signed = self.handoff(batch, true)?;
             answer = wire::call(&stub, "/handoff", &signed).await;
+        }
+        if answer.is_err() {
+            stubs.forget(network.as_str());
         }
         match answer {
             Ok(reply) => Ok(reply

@@ -1,5 +1,7 @@
 //! The journey of a message: every step that a relay or an agent vouches for.
 
+use std::cell::Cell;
+
 use entente_lexicon::{MessageId, ReceiptStatus, Timestamp};
 use entente_trust::crypto::hash;
 
@@ -24,6 +26,35 @@ pub(super) struct Step {
     pub(super) proof: Option<Vec<u8>>,
 }
 
+/// A signature that stands under several steps: stored once, by the first of them.
+pub(super) struct KeptProof<'a> {
+    bytes: &'a [u8],
+    place: Cell<Option<[u8; 32]>>,
+}
+
+impl<'a> KeptProof<'a> {
+    /// Of steps that are written in one transaction.
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            place: Cell::new(None),
+        }
+    }
+
+    fn keep(&self, store: &AgentStore) -> Result<[u8; 32], StoreError> {
+        if let Some(place) = self.place.get() {
+            return Ok(place);
+        }
+        let place = hash::sha256(&[self.bytes]);
+        store.db.exec(
+            "INSERT OR IGNORE INTO proofs(hash, proof) VALUES(?, ?)",
+            params![place, self.bytes],
+        )?;
+        self.place.set(Some(place));
+        Ok(place)
+    }
+}
+
 impl AgentStore {
     /// Writes a step of an outgoing message. Returns what changed, or nothing if the step changes
     /// nothing: it was known, or the message had ended before.
@@ -32,7 +63,7 @@ impl AgentStore {
         id: &MessageId,
         status: ReceiptStatus,
         end: &End,
-        proof: Option<&[u8]>,
+        proof: Option<&KeptProof<'_>>,
     ) -> Result<Option<Stepped>, StoreError> {
         let bytes = id.to_bytes();
         let row = match status {
@@ -120,17 +151,9 @@ impl AgentStore {
         id: &MessageId,
         status: ReceiptStatus,
         end: &End,
-        proof: Option<&[u8]>,
+        proof: Option<&KeptProof<'_>>,
     ) -> Result<(), StoreError> {
-        let mut place = None;
-        if let Some(proof) = proof {
-            let hash = hash::sha256(&[proof]);
-            self.db.exec(
-                "INSERT OR IGNORE INTO proofs(hash, proof) VALUES(?, ?)",
-                params![hash, proof],
-            )?;
-            place = Some(hash.to_vec());
-        }
+        let place = proof.map(|proof| proof.keep(self)).transpose()?;
         self.db.exec(
             "INSERT OR IGNORE INTO receipts(id, status, at, issuer, code, proof)
              VALUES(?, ?, ?, ?, ?, ?)",

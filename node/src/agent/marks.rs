@@ -237,6 +237,7 @@ impl Core {
         let handoff = Handoff {
             object: self.state.id().to_string(),
             from: me.did.to_string(),
+            is_new: false,
             items: items.collect(),
         };
         let stub = internal::link(&self.env, network)?;

@@ -24,7 +24,7 @@ use crate::agent::send::{Draft, Reply, accepted, refusal};
 use crate::agent::socket::push;
 use crate::agent::store::End;
 use crate::error::ApiError;
-use crate::internal;
+use crate::internal::{self, Stubs};
 
 /// Messages of one call.
 const MAX_BATCH_ITEMS: usize = 256;
@@ -105,6 +105,8 @@ pub(super) struct Outbox {
     queues: RefCell<BTreeMap<Destination, Queue>>,
     waiters: RefCell<BTreeMap<MessageId, (Reply, Host)>>,
     waiting_bytes: Cell<usize>,
+    /// Of the links.
+    pub(super) stubs: Stubs,
     restored: Cell<bool>,
 }
 

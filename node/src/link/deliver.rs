@@ -14,7 +14,7 @@ use worker::{Delay, console_warn};
 
 use crate::agent::wire::{self, Delivery, DeliveryReply};
 use crate::error::ApiError;
-use crate::internal;
+use crate::internal::{self, Stubs};
 use crate::link::driver::{Driver, not_peered};
 use crate::store::d1::Directory;
 
@@ -37,6 +37,7 @@ pub(super) struct Deliveries {
     /// The peer's agents whose cards cannot be had, and since when.
     pub(super) unverified: RefCell<BTreeMap<Did, Timestamp>>,
     objects: RefCell<BTreeMap<Did, (String, Timestamp)>>,
+    stubs: Stubs,
 }
 
 #[derive(Default)]
@@ -194,8 +195,13 @@ impl Driver {
                 .map(|(_, _, item)| ByteBuf::from(item.bytes.as_ref()))
                 .collect(),
         };
-        let stub = internal::agent(&self.env, &object)?;
-        match wire::call::<DeliveryReply>(&stub, "/deliver", &delivery).await {
+        let stubs = &self.deliveries.stubs;
+        let stub = stubs.get(&object, || internal::agent(&self.env, &object))?;
+        let answer = wire::call::<DeliveryReply>(&stub, "/deliver", &delivery).await;
+        if answer.is_err() {
+            stubs.forget(&object);
+        }
+        match answer {
             Ok(reply) if reply.refused.len() == batch.len() => {
                 Ok(reply.refused.into_iter().map(verdict).collect())
             }

@@ -178,6 +178,10 @@ impl Driver {
             return Ok(());
         }
         let now = internal::now();
+        // One row is a transaction by itself.
+        if let [change @ Change::Append { .. }] = changes {
+            return Ok(self.store.apply(change, offered, now)?);
+        }
         self.store.transaction(|| {
             changes
                 .iter()
