@@ -22,6 +22,33 @@ pub enum Content {
         /// Where it is.
         uri: String,
     },
+    /// A part of a record that its owner shares. Written by agents, never by their programs.
+    Share(SharePart),
+}
+
+/// One part of a record that is shared: the row that wraps its key comes with the first, what is
+/// stored of the record follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SharePart {
+    /// `at://did/collection/rkey`; the DID is the sender's.
+    pub uri: String,
+    /// The CID of the whole block.
+    pub cid: String,
+    /// The record's version.
+    pub version: u64,
+    /// The id of the record's key.
+    pub dek: String,
+    /// The row, in base64 without padding; with part 0 alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<String>,
+    /// Which part this is, from 0 on.
+    pub part: u8,
+    /// How many there are.
+    pub parts: u8,
+    /// The part, in base64 without padding. Left out of what an inbox shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
 }
 
 /// How far a message came. `resolving`, `accepted`, `quarantined` and `unconfirmed` are passed through;

@@ -8,5 +8,6 @@
 pub mod life;
 pub mod repo;
 pub mod retrieval;
+pub mod sealed;
 pub mod search;
 pub mod vector;

@@ -190,6 +190,7 @@ pub fn text_of(content: &Content) -> String {
         Content::Text { text } => text.clone(),
         Content::Json { data } => serde_json::to_string_pretty(data).unwrap_or_default(),
         Content::Ref { uri } => uri.clone(),
+        Content::Share(part) => format!("Shared a record: {}", part.uri),
     }
 }
 

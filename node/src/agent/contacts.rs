@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use entente_lexicon::address::AgentRef;
 use entente_lexicon::{AgentName, Did, Host, Recipient, Timestamp};
+use entente_trust::crypto::kem::KemPublic;
 use entente_trust::crypto::sign::VerifyingKey;
 use entente_trust::identity::Log;
 use entente_well_known::VerifiedCard;
@@ -42,6 +43,8 @@ pub(super) struct Contact {
     pub(super) route: Route,
     /// Its current signing key.
     pub(super) signing: VerifyingKey,
+    /// The key that records are shared with it by.
+    pub(super) hybrid: KemPublic,
     /// The signing keys before that, the newest first.
     pub(super) retired: Vec<RetiredKey>,
     /// When its card was last asked for.
@@ -340,6 +343,7 @@ fn contact(
         host: card.host,
         route,
         signing: card.keys.signing,
+        hybrid: card.keys.hybrid,
         retired: card.retired,
         checked_at: Cell::new(checked_at),
         next_index: Cell::new(next_index),

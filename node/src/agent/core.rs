@@ -11,6 +11,7 @@ use crate::agent::contacts::Contacts;
 use crate::agent::conversations::Conversations;
 use crate::agent::handed::Handed;
 use crate::agent::identity::Me;
+use crate::agent::memory::Memory;
 use crate::agent::outbox::Outbox;
 use crate::agent::prekeys::Prekeys;
 use crate::agent::repo_reads::RepoReads;
@@ -34,6 +35,7 @@ pub(super) struct Core {
     pub(super) telling: Cell<bool>,
     pub(super) handed: Handed,
     pub(super) repo_reads: RepoReads,
+    pub(super) memory: Memory,
     pub(super) reporter: Rc<Reporter>,
     /// The identity, once it has been unsealed in this life of the object.
     pub(super) me: RefCell<Option<Rc<Me>>>,
@@ -54,6 +56,7 @@ impl Core {
             telling: Cell::new(false),
             handed: Handed::default(),
             repo_reads: RepoReads::default(),
+            memory: Memory::new(Rc::clone(&db)),
             reporter: Reporter::new(env.clone()),
             me: RefCell::new(None),
             alarm: Cell::new(None),

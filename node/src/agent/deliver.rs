@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use entente_lexicon::api::{AgentNotice, InboxMessage, NewEvent};
-use entente_lexicon::{Did, Host, MessageId, ReceiptStatus, Timestamp};
+use entente_lexicon::{Content, Did, Host, MessageId, ReceiptStatus, Timestamp};
 use entente_trust::crypto::hash;
 use entente_trust::crypto::kem::KemSecret;
 use entente_trust::crypto::sign::VerifyingKey;
@@ -19,6 +19,7 @@ use crate::agent::conversations::Touched;
 use crate::agent::core::{Core, address};
 use crate::agent::identity::Me;
 use crate::agent::journey::KeptProof;
+use crate::agent::memory::ShareFault;
 use crate::agent::outbox::EndOf;
 use crate::agent::resolving::{Again, SENDER_UNREACHABLE};
 use crate::agent::socket::push;
@@ -227,7 +228,13 @@ impl Core {
         if header.expires.is_some_and(|at| at <= now) {
             return Err(Fault::Refused("EXPIRED"));
         }
-        let body = self.open(me, sender, envelope, taking)?;
+        let mut body = self.open(me, sender, envelope, taking)?;
+        if let Content::Share(part) = &mut body.content {
+            self.take_share(me, sender, part, now)?;
+            // It is in the memory now.
+            part.row = None;
+            part.data = None;
+        }
         self.store
             .insert(NewMessage {
                 id: &id,
@@ -431,6 +438,15 @@ pub(super) enum Fault {
 impl From<OpenError> for Fault {
     fn from(error: OpenError) -> Self {
         Self::Refused(error.code())
+    }
+}
+
+impl From<ShareFault> for Fault {
+    fn from(fault: ShareFault) -> Self {
+        match fault {
+            ShareFault::Refused(code) => Self::Refused(code),
+            ShareFault::Ours(error) => Self::Ours(error),
+        }
     }
 }
 

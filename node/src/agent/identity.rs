@@ -5,6 +5,9 @@ use std::rc::Rc;
 
 use data_encoding::BASE64URL_NOPAD;
 use entente_lexicon::{AgentName, Did, Host, MessageId};
+use entente_trust::crypto::hash;
+use entente_trust::crypto::kem::KemSecret;
+use entente_trust::crypto::multikey::kid;
 use entente_trust::crypto::rest::{KeyRing, MasterKey};
 use entente_trust::crypto::secp256k1;
 use entente_trust::crypto::sign::SigningKey;
@@ -30,8 +33,12 @@ pub(super) struct Me {
     pub(super) network: Did,
     pub(super) host: Host,
     pub(super) signing: SigningKey,
+    /// What records are shared with this agent by, and the key's id.
+    hybrid: (KemSecret, String),
     /// Seals the bodies of this agent's mail at rest.
     storage: MasterKey,
+    /// Marks the cursors of lists, so that those of other agents are known.
+    cursors: [u8; 32],
 }
 
 /// The agent as it is stored: nothing here is readable without the master key.
@@ -206,7 +213,10 @@ impl Core {
             Some(old) => old.open_signing(&master, &stored.did).map_err(unsealed)?,
             None => keys.signing,
         };
+        let hybrid_kid = kid(&keys.hybrid.public().to_multikey());
         let me = Rc::new(Me {
+            hybrid: (keys.hybrid, hybrid_kid),
+            cursors: hash::sha256(&[b"entente cursors", &storage[..]]),
             did: stored.did,
             name: stored.name,
             network: stored.network,
@@ -296,6 +306,21 @@ fn never_created() -> ApiError {
 }
 
 impl Me {
+    /// Returns the key that seals this agent's own storage, as a ring of one.
+    pub(super) fn storage_ring(&self) -> KeyRing {
+        KeyRing::new(self.storage.clone(), None)
+    }
+
+    /// Returns the key that records are shared with this agent by, and its id.
+    pub(super) fn hybrid(&self) -> (&KemSecret, &str) {
+        (&self.hybrid.0, &self.hybrid.1)
+    }
+
+    /// Marks this agent's cursors.
+    pub(super) fn cursor_key(&self) -> [u8; 32] {
+        self.cursors
+    }
+
     /// Seals a secret for this agent's own storage, bound to what it is for.
     pub(super) fn seal_secret(&self, purpose: &str, secret: &[u8]) -> Vec<u8> {
         let rng = &mut internal::rng();

@@ -16,6 +16,7 @@ mod identity;
 mod journey;
 mod keys_store;
 mod marks;
+mod memory;
 mod object;
 mod outbox;
 mod prekeys;

@@ -55,6 +55,7 @@ impl DurableObject for Agent {
             console_error!("announcements could not be read: {error}");
         }
         self.core.tend();
+        self.core.tend_memory();
         Response::empty()
     }
 
@@ -118,6 +119,10 @@ impl Core {
                 return Ok(Response::from_json(&serde_json::json!({}))?);
             }
             _ => self.wake()?,
+        }
+        if let Some(rest) = path.strip_prefix("/memory") {
+            let answer = self.memory_route(&mut request, rest).await?;
+            return answer.ok_or_else(no_route);
         }
         match (&method, path.as_str()) {
             (Method::Post, "/deliver") => {

@@ -566,6 +566,13 @@ impl Core {
         for end in &ends {
             self.outbox.answer(&end.id, Ok(()));
         }
+        if ends
+            .iter()
+            .any(|end| end.receipt.status == ReceiptStatus::Refused)
+        {
+            // It may be a record that is shared, and sealed to a key that was replaced.
+            self.tell_sharers();
+        }
         let core = Rc::clone(self);
         spawn_local(async move {
             let sockets = core.sockets();

@@ -69,19 +69,44 @@ impl Draft {
             Content::Text { text } => text.len(),
             Content::Ref { uri } => uri.len(),
             Content::Json { .. } => MAX_CONTENT_BYTES / 8,
+            Content::Share(part) => part.data.as_ref().map_or(0, String::len),
         };
         text.saturating_add(OVERHEAD_BYTES)
     }
 }
 
 impl Core {
-    /// Sends one message. Returns once it is durable and, unless that takes long, handed over.
+    /// Sends one message of a program's. Returns once it is durable and, unless that takes long,
+    /// handed over.
     pub(super) async fn send(self: &Rc<Self>, request: SendMessage) -> Result<Accepted, ApiError> {
+        let (caller, outcome) = oneshot::channel();
+        self.submit_for(request, Reply::Caller(caller));
+        outcome
+            .await
+            .map_err(|oneshot::Canceled| ApiError::internal("a message was forgotten"))?
+    }
+
+    /// As [`Core::send`], for what the agent itself writes.
+    pub(super) async fn send_own(
+        self: &Rc<Self>,
+        request: SendMessage,
+    ) -> Result<Accepted, ApiError> {
         let (caller, outcome) = oneshot::channel();
         self.submit(request, Reply::Caller(caller));
         outcome
             .await
             .map_err(|oneshot::Canceled| ApiError::internal("a message was forgotten"))?
+    }
+
+    /// Takes a program's message in: what agents alone write it may not.
+    pub(super) fn submit_for(self: &Rc<Self>, request: SendMessage, reply: Reply) {
+        if matches!(request.content, Content::Share(_)) {
+            return reply.tell(Err(ApiError::bad_request(
+                "INVALID_CONTENT",
+                "Records are shared with POST /agents/:name/memory/:id/share.",
+            )));
+        }
+        self.submit(request, reply);
     }
 
     /// Takes a message in; whoever sent it is answered later. Does not wait for anything, so
@@ -431,7 +456,9 @@ pub(super) fn check_content(content: &Content) -> Result<(), ApiError> {
             "INVALID_URI",
             "`content.uri` is an absolute URI such as https://example.com/report.",
         )),
-        Content::Text { .. } | Content::Json { .. } | Content::Ref { .. } => Ok(()),
+        Content::Text { .. } | Content::Json { .. } | Content::Ref { .. } | Content::Share(_) => {
+            Ok(())
+        }
     }
 }
 

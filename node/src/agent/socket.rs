@@ -113,7 +113,7 @@ impl Core {
         request
             .idempotency_key
             .get_or_insert_with(|| reference.clone());
-        self.submit(request, Reply::Socket(socket.clone(), reference));
+        self.submit_for(request, Reply::Socket(socket.clone(), reference));
     }
 }
 

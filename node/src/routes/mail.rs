@@ -41,7 +41,8 @@ pub(super) async fn forward(mut call: Call, route: Route) -> Result<Response, Ap
             return Err(ApiError::internal("an open door before an agent's mail"));
         }
     };
-    let body = if call.request.method() == worker::Method::Post {
+    let method = call.request.method();
+    let body = if matches!(method, worker::Method::Post | worker::Method::Put) {
         Some(body::read(&mut call.request).await?)
     } else {
         None
@@ -76,7 +77,7 @@ fn inner_path(path: &str, query: Option<&str>) -> String {
 
 /// Returns what the audit log calls an access by the admin.
 fn action(route: Route) -> &'static str {
-    const ACTIONS: [(Route, &str); 8] = [
+    const ACTIONS: [(Route, &str); 12] = [
         (Route::Announce, "mail.announce"),
         (Route::SendMessage, "mail.send"),
         (Route::ListMessages, "mail.list"),
@@ -86,6 +87,10 @@ fn action(route: Route) -> &'static str {
         (Route::AgentTicket, "mail.ticket"),
         (Route::ExportRepo, "memory.export"),
         (Route::AgentSocket, "mail.socket"),
+        (Route::ReadMemory, "memory.read"),
+        (Route::WriteMemory, "memory.write"),
+        (Route::DeleteMemory, "memory.delete"),
+        (Route::ShareMemory, "memory.share"),
     ];
     ACTIONS
         .iter()

@@ -123,7 +123,11 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         | Route::MarkRead
         | Route::AgentTicket
         | Route::ExportRepo
-        | Route::AgentSocket => mail::forward(call, entry.route).await,
+        | Route::AgentSocket
+        | Route::ReadMemory
+        | Route::WriteMemory
+        | Route::DeleteMemory
+        | Route::ShareMemory => mail::forward(call, entry.route).await,
         Route::AddPeer => peers::add(call).await,
         Route::ListPeers => peers::list(&call).await,
         Route::ShowPeer => peer_detail::show(&call).await,

@@ -1,0 +1,81 @@
+//! The agent's memory: records that only it and those it shares with can read.
+//!
+//! SQLite is the truth: a record, the row that wraps its key, the tree that names it and what
+//! search knows of it are one transaction, and only then is anything answered. Start reading at
+//! [`records`].
+
+mod keys;
+mod query;
+mod records;
+mod routes;
+mod share;
+mod share_store;
+mod shared;
+mod store;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use entente_lexicon::{RecordPath, Tid, Timestamp};
+use entente_trust::memory::KekRing;
+
+pub(super) use shared::ShareFault;
+use store::MemoryStore;
+
+use crate::error::ApiError;
+use crate::store::sqlite::Sqlite;
+
+/// The memory while the object is awake.
+pub(super) struct Memory {
+    store: MemoryStore,
+    /// The keys that wrap, once they have been unsealed in this life of the object.
+    ring: RefCell<Option<Rc<KekRing>>>,
+    /// The last record key that was made of the clock.
+    last_key: RefCell<Option<Tid>>,
+    /// Whether the tables are known to be there.
+    ready: Cell<bool>,
+    /// Whether those who share records are being told of changes.
+    telling: Cell<bool>,
+}
+
+impl Memory {
+    pub(super) fn new(db: Rc<Sqlite>) -> Self {
+        Self {
+            store: MemoryStore::new(db),
+            ring: RefCell::new(None),
+            last_key: RefCell::new(None),
+            ready: Cell::new(false),
+            telling: Cell::new(false),
+        }
+    }
+
+    /// Makes the tables where there are none yet, once in each life of the object.
+    fn prepare(&self) -> Result<(), ApiError> {
+        if !self.ready.replace(true) {
+            self.store.create()?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a record's id as routes take it: `collection:rkey`.
+fn path_of(id: &str) -> Result<RecordPath, ApiError> {
+    let unknown = || {
+        ApiError::not_found(
+            "UNKNOWN_RECORD",
+            "There is no such record: its id is `collection:rkey`, as lists show it.",
+        )
+    };
+    let (collection, rkey) = id.split_once(':').ok_or_else(unknown)?;
+    RecordPath::parse(&format!("{collection}/{rkey}")).map_err(|_error| unknown())
+}
+
+/// Writes a record's id.
+fn id_of(path: &RecordPath) -> String {
+    format!("{}:{}", path.collection(), path.rkey())
+}
+
+/// Microseconds since 1970.
+fn micros(now: Timestamp) -> u64 {
+    now.0.saturating_mul(1_000)
+}

@@ -1,0 +1,483 @@
+//! Writing records: validated, sealed, committed; then, and only then, answered.
+
+use std::rc::Rc;
+
+use entente_lexicon::api::memory::{NewRecord, PutRecord, RecordHead, RecordView, SharedWith};
+use entente_lexicon::schema::{self, Code, Fault, KeyKind};
+use entente_lexicon::{Nsid, RecordKey, RecordPath, Tid, Timestamp};
+use entente_memory::repo::Cid;
+use entente_memory::repo::json::{JsonError, from_json, to_json};
+use entente_memory::sealed::{Sealed, record_cid};
+use entente_trust::crypto::hash;
+use entente_trust::memory::{Act, Dek, DekId, Effect, Level, MemoryError, record};
+use serde_json::{Map, Value};
+
+use crate::agent::core::Core;
+use crate::agent::identity::Me;
+use crate::agent::memory::keys::{damaged, place};
+use crate::agent::memory::store::StoredRecord;
+use crate::agent::memory::{id_of, micros, path_of};
+use crate::error::ApiError;
+use crate::internal;
+
+/// Records that an agent holds at most.
+const MAX_RECORDS: u64 = 100_000;
+/// Bytes that they take at most: an object's SQLite holds 10 GB, and versions and the tree need
+/// room beside them.
+const MAX_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+/// The longest record in bytes of DAG-CBOR.
+const MAX_RECORD_BYTES: usize = 64 * 1024;
+/// The longest idempotency key.
+const MAX_KEY_BYTES: usize = 256;
+
+/// A record that was checked.
+pub(super) struct Checked {
+    pub(super) path: RecordPath,
+    /// Its canonical DAG-CBOR.
+    pub(super) plain: Vec<u8>,
+    pub(super) value: Map<String, Value>,
+}
+
+impl Core {
+    /// Stores a new record, private. Returns it, and whether it is new: the same idempotency key
+    /// finds what it stored.
+    pub(super) fn store_record(
+        self: &Rc<Self>,
+        request: NewRecord,
+    ) -> Result<(RecordView, bool), ApiError> {
+        let me = self.identity()?;
+        Level::at_creation(request.level.as_deref()).map_err(asked)?;
+        let key = idempotency(&request)?;
+        if let Some((key, digest)) = &key
+            && let Some((known, before)) = self.memory.store.by_request(key)?
+        {
+            if before != digest {
+                return Err(ApiError::new(
+                    409,
+                    "IDEMPOTENCY_KEY_REUSED",
+                    "This idempotency key stored another record: use a new one.",
+                ));
+            }
+            return Ok((self.view(&me, &known)?, false));
+        }
+        let now = internal::now();
+        let checked = self.check(request.collection, request.rkey, request.record, now)?;
+        if self.memory.store.record(&checked.path)?.is_some() {
+            return Err(ApiError::new(
+                409,
+                "RECORD_EXISTS",
+                format!(
+                    "There is a record {} already: PUT replaces it.",
+                    id_of(&checked.path)
+                ),
+            ));
+        }
+        self.check_room(checked.plain.len())?;
+        let dek = Dek::generate(&mut internal::rng());
+        let mut stored = seal(&me, &checked.path, &dek, 1, &checked.plain, now)?;
+        let key = key.as_ref().map(|(key, digest)| (key.as_str(), *digest));
+        self.memory.store.transaction(|| {
+            self.keep_dek(&me, &checked.path, &dek)?;
+            stored.n = self.memory.store.insert(&stored, key)?;
+            Ok::<_, ApiError>(())
+        })?;
+        Ok((self.view_of(&me, &stored, checked.value)?, true))
+    }
+
+    /// Replaces a record by its next version, at the level it has.
+    pub(super) fn put_record(
+        self: &Rc<Self>,
+        id: &str,
+        request: PutRecord,
+    ) -> Result<RecordView, ApiError> {
+        let me = self.identity()?;
+        let path = path_of(id)?;
+        let old = self.known(&path, request.swap_record.as_deref())?;
+        let now = internal::now();
+        let (collection, rkey) = (path.collection().clone(), path.rkey().clone());
+        let checked = self.check(Some(collection), Some(rkey), request.record, now)?;
+        self.check_room(checked.plain.len())?;
+        let new = match old.dek {
+            Some(dek) => {
+                let dek = self.open_dek(&me, &path, dek)?;
+                seal(&me, &path, &dek, next(&old), &checked.plain, now)?
+            }
+            None => open(&path, next(&old), checked.plain.clone(), now),
+        };
+        let new = StoredRecord {
+            n: old.n,
+            level: old.level,
+            created_at: old.created_at,
+            ..new
+        };
+        self.memory.store.transaction(|| {
+            self.memory.store.replace(&old, &new)?;
+            Ok::<_, ApiError>(())
+        })?;
+        self.tell_sharers();
+        self.view_of(&me, &new, checked.value)
+    }
+
+    /// Removes a record: what opens it is destroyed.
+    pub(super) fn delete_record(&self, id: &str, swap: Option<&str>) -> Result<(), ApiError> {
+        let old = self.known(&path_of(id)?, swap)?;
+        self.memory.store.transaction(|| {
+            self.memory.store.forget(&old)?;
+            Ok::<_, ApiError>(())
+        })
+    }
+
+    /// Shows a record to everyone: plaintext from here on. Only ever by this act.
+    pub(super) fn publish_record(&self, id: &str) -> Result<RecordView, ApiError> {
+        self.change_level(id, Act::Publish)
+    }
+
+    /// Takes a public record back, under a new key. Copies stay with whoever made them.
+    pub(super) fn withdraw_record(&self, id: &str) -> Result<RecordView, ApiError> {
+        self.change_level(id, Act::Withdraw)
+    }
+
+    fn change_level(&self, id: &str, act: Act) -> Result<RecordView, ApiError> {
+        let me = self.identity()?;
+        let old = self.known(&path_of(id)?, None)?;
+        if (act == Act::Publish) == (old.level == Level::Public) {
+            // It is so already.
+            return self.view(&me, &old);
+        }
+        let (level, effect) = old.level.after(act).map_err(asked)?;
+        let new = self
+            .memory
+            .store
+            .transaction(|| self.apply(&me, &old, level, effect))?;
+        self.view(&me, &new)
+    }
+
+    /// Does what a change of a record's level takes. Part of the caller's transaction.
+    pub(super) fn apply(
+        &self,
+        me: &Me,
+        old: &StoredRecord,
+        level: Level,
+        effect: Effect,
+    ) -> Result<StoredRecord, ApiError> {
+        let plain = self.plain(me, old)?;
+        let now = internal::now();
+        let new = match effect {
+            Effect::AddShare => return Err(ApiError::internal("a share changes no record")),
+            Effect::NewDek => {
+                let dek = Dek::generate(&mut internal::rng());
+                self.keep_dek(me, &old.path, &dek)?;
+                seal(me, &old.path, &dek, next(old), &plain, now)?
+            }
+            Effect::Plaintext => {
+                self.memory.store.drop_shares(&old.path)?;
+                open(&old.path, next(old), plain, now)
+            }
+        };
+        let new = StoredRecord {
+            n: old.n,
+            level,
+            created_at: old.created_at,
+            ..new
+        };
+        self.memory.store.replace(old, &new)?;
+        Ok(new)
+    }
+
+    /// Finds a record, as it must be.
+    pub(super) fn known(
+        &self,
+        path: &RecordPath,
+        swap: Option<&str>,
+    ) -> Result<StoredRecord, ApiError> {
+        let record = self.memory.store.record(path)?.ok_or_else(|| {
+            ApiError::not_found(
+                "UNKNOWN_RECORD",
+                format!(
+                    "There is no record {}: GET …/memory lists them.",
+                    id_of(path)
+                ),
+            )
+        })?;
+        let now = record.cid.to_string();
+        if swap.is_some_and(|swap| swap != now) {
+            return Err(ApiError::new(
+                409,
+                "RECORD_CHANGED",
+                format!("The record has changed: its CID is {now} now. Read it again."),
+            ));
+        }
+        Ok(record)
+    }
+
+    /// Opens a record.
+    pub(super) fn plain(&self, me: &Me, stored: &StoredRecord) -> Result<Vec<u8>, ApiError> {
+        self.plain_of(
+            me,
+            &stored.path,
+            stored.dek,
+            stored.version,
+            (&stored.cid, &stored.block),
+        )
+    }
+
+    /// Opens a version of a record. The CID stands in the signed tree, so a block that was put in
+    /// the place of another is noticed before it is opened.
+    pub(super) fn plain_of(
+        &self,
+        me: &Me,
+        path: &RecordPath,
+        dek: Option<DekId>,
+        version: u64,
+        (cid, block): (&Cid, &[u8]),
+    ) -> Result<Vec<u8>, ApiError> {
+        if record_cid(block) != *cid {
+            return Err(damaged(MemoryError::RecordDamaged));
+        }
+        let Some(dek) = dek else {
+            return Ok(block.to_vec());
+        };
+        let sealed =
+            Sealed::decode(block).map_err(|_error| damaged(MemoryError::RecordMalformed))?;
+        if sealed.dek != dek || sealed.version != version {
+            return Err(damaged(MemoryError::RecordMismatch));
+        }
+        let dek = self.open_dek(me, path, dek)?;
+        let plain = record::open(&dek, &place(me, path), version, sealed.envelope);
+        plain.map(|plain| plain.to_vec()).map_err(damaged)
+    }
+
+    /// Shows a record, opened.
+    pub(super) fn view(&self, me: &Me, record: &StoredRecord) -> Result<RecordView, ApiError> {
+        let value = object(&self.plain(me, record)?)?;
+        self.view_of(me, record, value)
+    }
+
+    fn view_of(
+        &self,
+        me: &Me,
+        stored: &StoredRecord,
+        value: Map<String, Value>,
+    ) -> Result<RecordView, ApiError> {
+        let shares = match stored.level {
+            Level::Shared => self.memory.store.shares(&stored.path)?,
+            Level::Private | Level::Public => Vec::new(),
+        };
+        let with = shares.into_iter().map(|share| SharedWith {
+            address: format!("{}@{}", share.recipient, share.host),
+            did: share.recipient,
+            at: share.at,
+        });
+        Ok(RecordView {
+            head: RecordHead {
+                id: id_of(&stored.path),
+                uri: format!("at://{}/{}", me.did, stored.path),
+                cid: stored.cid.to_string(),
+                version: stored.version,
+                level: stored.level.to_string(),
+                created_at: stored.created_at,
+                updated_at: stored.updated_at,
+                shared_with: with.collect(),
+            },
+            record: Value::Object(value),
+        })
+    }
+
+    fn check(
+        &self,
+        collection: Option<Nsid>,
+        rkey: Option<RecordKey>,
+        mut value: Map<String, Value>,
+        now: Timestamp,
+    ) -> Result<Checked, ApiError> {
+        let kind = value.get("$type").and_then(Value::as_str);
+        let kind = kind
+            .map(Nsid::parse)
+            .transpose()
+            .map_err(|_error| no_type())?;
+        let collection = collection.or_else(|| kind.clone()).ok_or_else(no_type)?;
+        if kind.is_some_and(|kind| kind != collection) {
+            return Err(ApiError::bad_request(
+                "TYPE_MISMATCH",
+                "`$type` is the collection of the record; leave one of them away.",
+            ));
+        }
+        value.insert("$type".to_owned(), Value::String(collection.to_string()));
+        value
+            .entry("createdAt")
+            .or_insert_with(|| Value::String(now.to_string()));
+        let rkey = rkey.unwrap_or_else(|| self.key_for(&collection, now));
+        let whole = Value::Object(value);
+        validate(&collection, &rkey, &whole)?;
+        let Value::Object(value) = whole else {
+            return Err(ApiError::internal("a record is no object any more"));
+        };
+        let plain = from_json(&value).map_err(|error: JsonError| {
+            ApiError::bad_request(
+                "INVALID_RECORD",
+                format!("The record cannot be stored: {error}."),
+            )
+        })?;
+        if plain.len() > MAX_RECORD_BYTES {
+            return Err(ApiError::new(
+                413,
+                "RECORD_TOO_LARGE",
+                "The record is over 64 KiB: store what is long as a blob and name it in the record.",
+            ));
+        }
+        Ok(Checked {
+            path: RecordPath::new(collection, rkey),
+            plain,
+            value,
+        })
+    }
+
+    /// Returns the key of a new record: the one its type names, or the next instant.
+    fn key_for(&self, collection: &Nsid, now: Timestamp) -> RecordKey {
+        let kind = schema::lexicons().record_type(collection.as_str());
+        if let Some(KeyKind::Literal(literal)) = kind.map(|kind| kind.key())
+            && let Ok(key) = RecordKey::parse(literal)
+        {
+            return key;
+        }
+        let clock = u16::from_be_bytes(internal::random::<2>());
+        let last = self.memory.last_key.borrow().clone();
+        let tid = Tid::after(last.as_ref(), micros(now), clock);
+        self.memory.last_key.replace(Some(tid.clone()));
+        tid.into()
+    }
+
+    fn check_room(&self, more: usize) -> Result<(), ApiError> {
+        let (records, bytes) = self.memory.store.usage()?;
+        let full = records >= MAX_RECORDS || bytes.saturating_add(more as u64) > MAX_BYTES;
+        if full {
+            return Err(ApiError::new(
+                507,
+                "MEMORY_FULL",
+                "This agent's memory is full: delete or archive what it does not need.",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Checks a record against its type's schema, and its key against what the type asks of keys.
+fn validate(collection: &Nsid, rkey: &RecordKey, value: &Value) -> Result<(), ApiError> {
+    let refused = |fault: Fault| {
+        let status = if fault.code == Code::RecordTooLarge {
+            413
+        } else {
+            400
+        };
+        let pointer = fault.pointer;
+        ApiError::new(
+            status,
+            fault.code.as_str(),
+            format!("`{pointer}`: {}.", fault.message),
+        )
+    };
+    let kind = schema::lexicons()
+        .validate_in(collection.as_str(), value)
+        .map_err(refused)?;
+    let fits = match kind.key() {
+        KeyKind::Tid => Tid::parse(rkey.as_str()).is_ok(),
+        KeyKind::Nsid => Nsid::parse(rkey.as_str()).is_ok(),
+        KeyKind::Literal(literal) => rkey.as_str() == literal,
+        KeyKind::Any => true,
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(
+        "INVALID_RECORD_KEY",
+        format!("`rkey` is not what {collection} asks of its keys: GET /lexicons/{collection}."),
+    ))
+}
+
+fn next(old: &StoredRecord) -> u64 {
+    old.version.saturating_add(1)
+}
+
+/// Seals a version of a record.
+fn seal(
+    me: &Me,
+    path: &RecordPath,
+    dek: &Dek,
+    version: u64,
+    plain: &[u8],
+    now: Timestamp,
+) -> Result<StoredRecord, ApiError> {
+    let envelope = record::seal(dek, &place(me, path), version, plain, &mut internal::rng());
+    let envelope = envelope.map_err(asked)?;
+    let sealed = Sealed {
+        dek: dek.id(),
+        version,
+        envelope: &envelope,
+    };
+    let stored = open(path, version, sealed.encode(), now);
+    Ok(StoredRecord {
+        level: Level::Private,
+        dek: Some(dek.id()),
+        ..stored
+    })
+}
+
+/// Makes a version of a record that everyone can read.
+fn open(path: &RecordPath, version: u64, block: Vec<u8>, now: Timestamp) -> StoredRecord {
+    StoredRecord {
+        n: 0,
+        path: path.clone(),
+        version,
+        level: Level::Public,
+        dek: None,
+        cid: record_cid(&block),
+        block,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+/// Reads what was sealed.
+pub(super) fn object(plain: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    match to_json(plain).map_err(ApiError::internal)? {
+        Value::Object(map) => Ok(map),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Err(ApiError::internal("a stored record is no object"))
+        }
+    }
+}
+
+fn idempotency(request: &NewRecord) -> Result<Option<(String, [u8; 32])>, ApiError> {
+    let Some(key) = &request.idempotency_key else {
+        return Ok(None);
+    };
+    if key.is_empty() || key.len() > MAX_KEY_BYTES {
+        return Err(ApiError::bad_request(
+            "INVALID_IDEMPOTENCY_KEY",
+            "`idempotencyKey` has 1 to 256 bytes.",
+        ));
+    }
+    let content = serde_json::to_vec(&request.record)?;
+    let path = format!("{:?}{:?}", request.collection, request.rkey);
+    Ok(Some((
+        key.clone(),
+        hash::sha256(&[path.as_bytes(), &content]),
+    )))
+}
+
+fn no_type() -> ApiError {
+    ApiError::bad_request(
+        "UNKNOWN_TYPE",
+        "A record has a `$type` that is in GET /lexicons, such as agent.memory.note.",
+    )
+}
+
+/// Makes the answer for what a caller asked and may not have.
+pub(super) fn asked(error: MemoryError) -> ApiError {
+    let status = match error {
+        MemoryError::RecordTooLarge => 413,
+        MemoryError::AlreadyPublic => 409,
+        _ => 400,
+    };
+    ApiError::new(status, error.code(), format!("{error}."))
+}

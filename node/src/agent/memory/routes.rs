@@ -1,0 +1,66 @@
+//! What the Worker may ask of an agent's memory.
+
+use std::rc::Rc;
+
+use entente_lexicon::api::memory::{NewRecord, PutRecord, ShareRecord};
+use serde::Serialize;
+use worker::{Method, Request, Response};
+
+use crate::agent::core::Core;
+use crate::agent::memory::query::Query;
+use crate::error::ApiError;
+use crate::routes::body;
+
+impl Core {
+    /// Answers what follows `/agents/:name/memory`; nothing if there is no such route.
+    pub(in crate::agent) async fn memory_route(
+        self: &Rc<Self>,
+        request: &mut Request,
+        rest: &str,
+    ) -> Result<Option<Response>, ApiError> {
+        self.memory.prepare()?;
+        let parts: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
+        let answer = match (request.method(), parts.as_slice()) {
+            (Method::Post, []) => {
+                let record: NewRecord = body::json(request).await?;
+                let (view, new) = self.store_record(record)?;
+                let status = if new { 201 } else { 200 };
+                Response::from_json(&view)?.with_status(status)
+            }
+            (Method::Get, []) => json(&self.list_records(&request.query::<Query>()?)?)?,
+            (Method::Get, ["shared"]) => json(&self.list_shared(&request.query()?)?)?,
+            (Method::Post, ["rotate"]) => json(&self.rotate_memory()?)?,
+            (Method::Get, ["rotation"]) => json(&self.rotation()?)?,
+            (Method::Get, [id]) => json(&self.get_record(id)?)?,
+            (Method::Put, [id]) => {
+                let record: PutRecord = body::json(request).await?;
+                json(&self.put_record(id, record)?)?
+            }
+            (Method::Delete, [id]) => {
+                let swap: Swap = request.query()?;
+                self.delete_record(id, swap.swap_record.as_deref())?;
+                Response::empty()?.with_status(204)
+            }
+            (Method::Get, [id, "history"]) => json(&self.record_history(id)?)?,
+            (Method::Post, [id, "public"]) => json(&self.publish_record(id)?)?,
+            (Method::Delete, [id, "public"]) => json(&self.withdraw_record(id)?)?,
+            (Method::Post, [id, "share"]) => {
+                let share: ShareRecord = body::json(request).await?;
+                json(&self.share_record(id, &share.with).await?)?
+            }
+            (Method::Delete, [id, "share", with]) => json(&self.unshare_record(id, with)?)?,
+            _ => return Ok(None),
+        };
+        Ok(Some(answer))
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Swap {
+    swap_record: Option<String>,
+}
+
+fn json(value: &impl Serialize) -> Result<Response, ApiError> {
+    Ok(Response::from_json(value)?)
+}
