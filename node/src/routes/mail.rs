@@ -77,7 +77,7 @@ fn inner_path(path: &str, query: Option<&str>) -> String {
 
 /// Returns what the audit log calls an access by the admin.
 fn action(route: Route) -> &'static str {
-    const ACTIONS: [(Route, &str); 12] = [
+    const ACTIONS: [(Route, &str); 13] = [
         (Route::Announce, "mail.announce"),
         (Route::SendMessage, "mail.send"),
         (Route::ListMessages, "mail.list"),
