@@ -33,6 +33,8 @@ pub(super) struct Me {
     pub(super) network: Did,
     pub(super) host: Host,
     pub(super) signing: SigningKey,
+    /// Signs its repos.
+    pub(super) repo: secp256k1::SigningKey,
     /// What records are shared with this agent by, and the key's id.
     hybrid: (KemSecret, String),
     /// Seals the bodies of this agent's mail at rest.
@@ -213,8 +215,13 @@ impl Core {
             Some(old) => old.open_signing(&master, &stored.did).map_err(unsealed)?,
             None => keys.signing,
         };
+        let repo = stored
+            .repo
+            .open_repo(&master, &stored.did)
+            .map_err(unsealed)?;
         let hybrid_kid = kid(&keys.hybrid.public().to_multikey());
         let me = Rc::new(Me {
+            repo,
             hybrid: (keys.hybrid, hybrid_kid),
             cursors: hash::sha256(&[b"entente cursors", &storage[..]]),
             did: stored.did,

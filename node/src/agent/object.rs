@@ -98,28 +98,10 @@ impl Core {
     async fn route(self: &Rc<Self>, mut request: Request) -> Result<Response, ApiError> {
         let path = request.path();
         let method = request.method();
-        match (&method, path.as_str()) {
-            (Method::Post, "/init") => {
-                return Ok(Response::from_json(&self.init(&request.json().await?)?)?);
-            }
-            (Method::Post, "/rotate") => {
-                return Ok(Response::from_json(&self.rotate()?)?);
-            }
-            (Method::Post, "/published") => {
-                let Published { seq } = request.json().await?;
-                self.published(seq)?;
-                return Ok(Response::from_json(&serde_json::json!({}))?);
-            }
-            (Method::Post, "/reseal") => {
-                self.reseal()?;
-                return Ok(Response::from_json(&serde_json::json!({}))?);
-            }
-            (Method::Post, "/destroy") => {
-                self.destroy().await?;
-                return Ok(Response::from_json(&serde_json::json!({}))?);
-            }
-            _ => self.wake()?,
+        if let Some(answer) = self.route_life(&mut request).await? {
+            return Ok(answer);
         }
+        self.wake()?;
         if let Some(rest) = path.strip_prefix("/memory") {
             let answer = self.memory_route(&mut request, rest).await?;
             return answer.ok_or_else(no_route);
@@ -172,6 +154,29 @@ impl Core {
             }
             _ => Err(no_route()),
         }
+    }
+
+    /// What the relay asks of the agent's keys and of its life, before it is awake or after its end.
+    async fn route_life(
+        self: &Rc<Self>,
+        request: &mut Request,
+    ) -> Result<Option<Response>, ApiError> {
+        let path = request.path();
+        match (request.method(), path.as_str()) {
+            (Method::Post, "/init") => {
+                let born = self.init(&request.json().await?)?;
+                return Ok(Some(Response::from_json(&born)?));
+            }
+            (Method::Post, "/rotate") => return Ok(Some(Response::from_json(&self.rotate()?)?)),
+            (Method::Post, "/published") => {
+                let Published { seq } = request.json().await?;
+                self.published(seq)?;
+            }
+            (Method::Post, "/reseal") => self.reseal()?,
+            (Method::Post, "/destroy") => self.destroy().await?,
+            _ => return Ok(None),
+        }
+        Ok(Some(Response::from_json(&serde_json::json!({}))?))
     }
 
     /// `POST /inbox/read` and `POST /inbox/:id/read`.

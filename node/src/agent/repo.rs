@@ -7,6 +7,7 @@
 use entente_lexicon::{Did, RecordPath, Tid};
 use entente_memory::repo::{Cid, Commit, Diff, Key, SignedCommit, Tree, TreeError};
 use entente_trust::crypto::secp256k1::SigningKey;
+use entente_trust::memory::Level;
 
 use crate::agent::core::Core;
 use crate::agent::repo_store::Nodes;
@@ -25,6 +26,14 @@ pub(super) enum RepoTree {
 }
 
 impl RepoTree {
+    /// Returns the tree of records at a level.
+    pub(super) const fn of(level: Level) -> Self {
+        match level {
+            Level::Private | Level::Shared => Self::Private,
+            Level::Public => Self::Public,
+        }
+    }
+
     /// Returns the number that the tables know it by.
     pub(super) const fn number(self) -> u32 {
         match self {

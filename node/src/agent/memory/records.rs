@@ -17,6 +17,7 @@ use crate::agent::identity::Me;
 use crate::agent::memory::keys::{damaged, place};
 use crate::agent::memory::store::StoredRecord;
 use crate::agent::memory::{id_of, micros, path_of};
+use crate::agent::repo::RepoTree;
 use crate::error::ApiError;
 use crate::internal;
 
@@ -79,7 +80,7 @@ impl Core {
         self.memory.store.transaction(|| {
             self.keep_dek(&me, &checked.path, &dek)?;
             stored.n = self.memory.store.insert(&stored, key)?;
-            Ok::<_, ApiError>(())
+            self.wrote(&me, None, Some(&stored))
         })?;
         Ok((self.view_of(&me, &stored, checked.value)?, true))
     }
@@ -112,7 +113,7 @@ impl Core {
         };
         self.memory.store.transaction(|| {
             self.memory.store.replace(&old, &new)?;
-            Ok::<_, ApiError>(())
+            self.wrote(&me, Some(&old), Some(&new))
         })?;
         self.tell_sharers();
         self.view_of(&me, &new, checked.value)
@@ -120,10 +121,11 @@ impl Core {
 
     /// Removes a record: what opens it is destroyed.
     pub(super) fn delete_record(&self, id: &str, swap: Option<&str>) -> Result<(), ApiError> {
+        let me = self.identity()?;
         let old = self.known(&path_of(id)?, swap)?;
         self.memory.store.transaction(|| {
             self.memory.store.forget(&old)?;
-            Ok::<_, ApiError>(())
+            self.wrote(&me, Some(&old), None)
         })
     }
 
@@ -181,7 +183,25 @@ impl Core {
             ..new
         };
         self.memory.store.replace(old, &new)?;
+        self.wrote(me, Some(old), Some(&new))?;
         Ok(new)
+    }
+
+    /// Signs the trees as a write leaves them. Part of the write's transaction.
+    fn wrote(
+        &self,
+        me: &Me,
+        old: Option<&StoredRecord>,
+        new: Option<&StoredRecord>,
+    ) -> Result<(), ApiError> {
+        for tree in [RepoTree::Private, RepoTree::Public] {
+            let here = |record: &&StoredRecord| RepoTree::of(record.level) == tree;
+            let (old, new) = (old.filter(here), new.filter(here));
+            let Some(record) = new.or(old) else { continue };
+            let write = (record.path.clone(), new.map(|new| new.cid));
+            self.commit_records(tree, (&me.did, &me.repo), &[write])?;
+        }
+        Ok(())
     }
 
     /// Finds a record, as it must be.

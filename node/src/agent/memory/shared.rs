@@ -5,6 +5,7 @@ use entente_lexicon::api::memory::{SharedList, SharedRecord};
 use entente_lexicon::id::BASE32;
 use entente_lexicon::message::SharePart;
 use entente_lexicon::{RecordPath, Timestamp, schema};
+use entente_memory::repo::Cid;
 use entente_memory::repo::block::parse_cid_text;
 use entente_memory::sealed::{Sealed, record_cid};
 use entente_trust::memory::share::{RecipientSecret, Share, peek};
@@ -47,6 +48,53 @@ impl<E: Into<ApiError>> From<E> for ShareFault {
     }
 }
 
+/// One part as it came, decoded.
+struct Came {
+    data: Vec<u8>,
+    /// The row that wraps the key; with the first part alone.
+    row: Vec<u8>,
+    dek: DekId,
+    cid: Cid,
+}
+
+impl Came {
+    fn read(part: &SharePart) -> Option<Self> {
+        let decode = |text: &Option<String>| {
+            let text = text.as_deref().unwrap_or_default();
+            BASE64_NOPAD.decode(text.as_bytes()).ok()
+        };
+        let came = Self {
+            data: decode(&part.data)?,
+            row: decode(&part.row)?,
+            dek: part.dek.parse().ok()?,
+            cid: parse_cid_text(&part.cid).ok()?,
+        };
+        let counted = part.part < part.parts && part.parts <= MAX_PARTS;
+        (counted && (part.part == 0) != came.row.is_empty()).then_some(came)
+    }
+
+    /// What comes in from here on, if this is the first part.
+    fn begins(&self, part: &SharePart) -> Option<Incoming> {
+        (part.part == 0).then(|| Incoming {
+            cid: self.cid,
+            version: part.version,
+            dek: self.dek,
+            row: self.row.clone(),
+            parts: part.parts,
+            next: 0,
+            block: Vec::new(),
+        })
+    }
+
+    fn continues(&self, part: &SharePart, incoming: &Incoming) -> bool {
+        incoming.cid == self.cid
+            && incoming.dek == self.dek
+            && incoming.version == part.version
+            && incoming.parts == part.parts
+            && incoming.next == part.part
+    }
+}
+
 impl Core {
     /// Takes one part of a record that `owner` shares. With the last of them the record is verified,
     /// opened once to be sure, and stored under a key of ours, so that it stays readable whatever
@@ -67,57 +115,29 @@ impl Core {
         let Ok(path) = RecordPath::parse(path) else {
             return refused("SHARE_MALFORMED");
         };
-        let data = part.data.as_deref().unwrap_or_default();
-        let row = part.row.as_deref().unwrap_or_default();
-        let bytes = [data, row].map(|text| BASE64_NOPAD.decode(text.as_bytes()));
-        let ([Ok(data), Ok(row)], Ok(dek), Ok(cid)) =
-            (bytes, part.dek.parse::<DekId>(), parse_cid_text(&part.cid))
-        else {
+        let Some(came) = Came::read(part) else {
             return refused("SHARE_MALFORMED");
         };
-        let first = part.part == 0;
-        if part.parts == 0
-            || part.parts > MAX_PARTS
-            || part.part >= part.parts
-            || first == row.is_empty()
-        {
-            return refused("SHARE_MALFORMED");
-        }
         let store = &self.memory.store;
         if let Some(known) = store.shared(&part.uri)? {
-            if known.cid == cid {
+            if known.cid == came.cid {
                 return Ok(());
             }
             if known.version >= part.version {
                 return refused("RECORD_OLD_VERSION");
             }
         }
-        let incoming = if first {
-            Incoming {
-                cid,
-                version: part.version,
-                dek,
-                row,
-                parts: part.parts,
-                next: 0,
-                block: Vec::new(),
-            }
-        } else {
-            match store.incoming(&part.uri)? {
+        let mut incoming = match came.begins(part) {
+            Some(incoming) => incoming,
+            None => match store.incoming(&part.uri)? {
                 Some(incoming) => incoming,
                 None => return refused("SHARE_MALFORMED"),
-            }
+            },
         };
-        let fits = incoming.cid == cid
-            && incoming.dek == dek
-            && incoming.version == part.version
-            && incoming.parts == part.parts
-            && incoming.next == part.part;
-        if !fits {
+        if !came.continues(part, &incoming) {
             return refused("SHARE_MALFORMED");
         }
-        let mut incoming = incoming;
-        incoming.block.extend_from_slice(&data);
+        incoming.block.extend_from_slice(&came.data);
         incoming.next = incoming.next.saturating_add(1);
         if incoming.next < incoming.parts {
             store.keep_incoming(&part.uri, owner.did.as_str(), &incoming, now)?;
