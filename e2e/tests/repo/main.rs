@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod records;
 mod serving;
 
 use std::fs;
