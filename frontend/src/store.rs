@@ -113,7 +113,7 @@ impl Store {
         match applied {
             Some(Applied::Event(event)) => self.fresh.update_value(|fresh| {
                 if fresh.len() < MAX_FRESH || Kind::parse(&event.kind).concerns_peers() {
-                    fresh.push(event);
+                    fresh.push(*event);
                 }
             }),
             Some(Applied::Status) => self.status_came.set_value(true),

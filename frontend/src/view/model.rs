@@ -16,7 +16,7 @@ pub enum Applied {
     /// Who is there: read it from the model.
     Status,
     /// One new event; it is the newest of the ring.
-    Event(Event),
+    Event(Box<Event>),
     /// An event that was there already.
     Known,
     /// Events were missed.
@@ -81,7 +81,7 @@ impl Model {
                 }
                 self.health.record(&event, self.is_from_outside(&event));
                 self.events.push(event.clone());
-                Applied::Event(event)
+                Applied::Event(Box::new(event))
             }
             FirehoseFrame::Gap { cursor } => {
                 self.cursor = Some(cursor);
