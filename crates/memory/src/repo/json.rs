@@ -33,14 +33,14 @@ pub enum JsonError {
 /// # Errors
 /// [`CborError`] if it is not canonical, or has a number beyond 64 bits with sign.
 pub fn to_json(record: &[u8]) -> Result<Value, CborError> {
+    // Bytes and links are objects in JSON, and no records.
+    if record.first().is_none_or(|head| head >> 5 != MAP) {
+        return Err(CborError);
+    }
     let mut reader = Reader::new(record);
     let value = read(&mut reader, MAX_DEPTH + 1)?;
     reader.end()?;
-    if value.is_object() {
-        Ok(value)
-    } else {
-        Err(CborError)
-    }
+    Ok(value)
 }
 
 fn read(reader: &mut Reader<'_>, depth: u32) -> Result<Value, CborError> {
