@@ -67,10 +67,10 @@ async function readRepo() {
   const commit = repo.cborToLex(blocks.get(head));
   assert.equal(await repo.verifyCommitSig(commit, key), true, "the signature");
   await verifyTree({ did, key, root: commit.data.toString(), leaves: creates.length });
-  const records = creates.map(({ collection, rkey, cid, record }) => ({
+  const records = creates.map(({ collection, rkey, cid }) => ({
     path: `${collection}/${rkey}`,
     cid: cid.toString(),
-    text: record.text,
+    text: repo.cborToLex(blocks.get(cid)).text,
   }));
   console.log(JSON.stringify({ head: head.toString(), rev: commit.rev, records }));
 }
