@@ -30,6 +30,7 @@
 //! | approval, in a peer's row | `approval`, `approval-fingerprint`, `approval-ours` and `approval-theirs` (`data-holds`), `approval-lacks`, `approval-compared`, `approval-approve`, `approval-withdraw`, `approval-error` |
 //! | outlook, in the link's details | `outlook` (`data-level`), `outlook-unknown`, `outlook-room` |
 //! | preview, in a peer's row | `preview` (`data-link`), `preview-row` (`data-group`, `data-before`, `data-after`, `data-stops`, `data-starts`), `preview-example`, `preview-error` |
+//! | announcements | `announcements`, `announcement-row` (`data-announcement`, `data-collection`, `data-own`), `announcement-author`, `announcement-network`, `announcement-text`, `announcement-more`, `announcements-empty`, `announcements-trouble`, `announce-from`, `announce-collection`, `announce-text`, `announce-send`, `announce-error` |
 //! | bans | `bans`, `ban-row` (`data-subject`), `ban-lift`, `ban-subject`, `ban-end`, `ban-reason`, `ban-add`, `ban-error`, `bans-empty`, `bans-trouble` |
 
 pub mod api;

@@ -99,12 +99,7 @@ impl Mail {
 
     /// Agents the admin may write as, by name.
     pub(crate) fn senders(self) -> Vec<String> {
-        self.store.agents.with(|agents| {
-            let readable = agents.iter().filter(|agent| agent.admin_read == Some(true));
-            let mut names: Vec<String> = readable.filter_map(|agent| agent.name.clone()).collect();
-            names.sort();
-            names
-        })
+        self.store.writable_agents()
     }
 
     fn choose_first(self) {

@@ -201,6 +201,16 @@ impl Store {
         }
     }
 
+    /// Returns the agents that the admin may write and announce as, by name.
+    pub(crate) fn writable_agents(self) -> Vec<String> {
+        self.agents.with(|agents| {
+            let readable = agents.iter().filter(|agent| agent.admin_read == Some(true));
+            let mut names: Vec<String> = readable.filter_map(|agent| agent.name.clone()).collect();
+            names.sort();
+            names
+        })
+    }
+
     /// Returns where the stream goes on.
     pub(crate) fn cursor(self) -> Option<String> {
         self.model.with_value(|model| model.cursor.clone())

@@ -11,6 +11,7 @@
 )]
 
 mod accessibility;
+mod announcements;
 mod keys;
 mod screen;
 mod trust;

@@ -163,8 +163,20 @@ pub(super) async fn call<B: Serialize, T: DeserializeOwned>(
     key: &str,
     body: Option<&B>,
 ) -> Result<T, Failure> {
-    let text = request(method, path, key, body).await?;
-    serde_json::from_str(&text).map_err(|error| Failure::bad_answer(&error.to_string()))
+    parse(&request(method, path, key, body).await?)
+}
+
+/// Asks for what everybody may see.
+pub(super) async fn open<T: DeserializeOwned>(path: &str) -> Result<T, Failure> {
+    let signal = AbortSignal::timeout_with_u32(TIMEOUT_MS);
+    let builder = RequestBuilder::new(path)
+        .abort_signal(Some(&signal))
+        .header("accept", "application/json");
+    parse(&read(builder.send().await).await?)
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
+    serde_json::from_str(text).map_err(|error| Failure::bad_answer(&error.to_string()))
 }
 
 pub(super) async fn request<B: Serialize>(

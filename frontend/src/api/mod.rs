@@ -1,6 +1,8 @@
 //! Talking to the network this dashboard belongs to.
 
 #[cfg(target_arch = "wasm32")]
+pub(crate) mod announcements;
+#[cfg(target_arch = "wasm32")]
 pub(crate) mod http;
 #[cfg(target_arch = "wasm32")]
 pub(crate) mod socket;

@@ -5,6 +5,7 @@
 )]
 
 mod agents;
+mod announcements;
 mod approval;
 mod bans;
 mod compose;
@@ -34,6 +35,7 @@ mod requests;
 mod topology;
 
 pub(crate) use agents::AgentList;
+pub(crate) use announcements::AnnouncementsPanel;
 pub(crate) use bans::BansPanel;
 pub(crate) use compose::Compose;
 pub(crate) use conversation::ConversationPanel;

@@ -4,8 +4,9 @@ use leptos::prelude::*;
 
 use crate::browser::focus;
 use crate::components::{
-    AgentList, BansPanel, Compose, ConversationPanel, Feed, Header, HealthPanel, IdentityPanel,
-    ObserverNotice, PeersPanel, QuarantinePanel, RequestsPanel, Topology,
+    AgentList, AnnouncementsPanel, BansPanel, Compose, ConversationPanel, Feed, Header,
+    HealthPanel, IdentityPanel, ObserverNotice, PeersPanel, QuarantinePanel, RequestsPanel,
+    Topology,
 };
 use crate::mail::Mail;
 use crate::store::use_store;
@@ -54,6 +55,7 @@ pub(crate) fn Dashboard() -> impl IntoView {
                 <BansPanel/>
                 <QuarantinePanel/>
             </Show>
+            <AnnouncementsPanel/>
         </main>
         <p class="sr-only" role="status" aria-live="polite">{move || store.announcement.get()}</p>
     }

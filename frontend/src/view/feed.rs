@@ -27,6 +27,8 @@ pub enum Group {
     All,
     /// Messages.
     Messages,
+    /// What was announced to everybody.
+    Announcements,
     /// Peers and their links.
     Links,
     /// What was refused or failed.
@@ -35,7 +37,13 @@ pub enum Group {
 
 impl Group {
     /// All groups, in the order of the menu.
-    pub const ALL: [Self; 4] = [Self::All, Self::Messages, Self::Links, Self::Problems];
+    pub const ALL: [Self; 5] = [
+        Self::All,
+        Self::Messages,
+        Self::Announcements,
+        Self::Links,
+        Self::Problems,
+    ];
 
     /// Returns the word in the menu, in lower case also the value of its option.
     #[must_use]
@@ -43,6 +51,7 @@ impl Group {
         match self {
             Self::All => "All events",
             Self::Messages => "Messages",
+            Self::Announcements => "Announcements",
             Self::Links => "Links and peers",
             Self::Problems => "Problems",
         }
@@ -64,6 +73,7 @@ impl Group {
                     | Kind::Expired
                     | Kind::Unconfirmed
             ),
+            Self::Announcements => kind.is_announcement(),
             Self::Links => kind.concerns_peers(),
             Self::Problems => {
                 matches!(kind.tone(), Tone::Bad)

@@ -80,6 +80,9 @@ impl Places {
             | Kind::LinkRefused
             | Kind::LinkFrozen
             | Kind::LinkThawed
+            | Kind::Announced
+            | Kind::AnnouncementReceived
+            | Kind::EventsLost
             | Kind::Other => return None,
         };
         let [start, end] = ends;

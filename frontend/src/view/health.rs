@@ -88,6 +88,9 @@ impl Health {
             | Kind::LinkRefused
             | Kind::LinkFrozen
             | Kind::LinkThawed
+            | Kind::Announced
+            | Kind::AnnouncementReceived
+            | Kind::EventsLost
             | Kind::Other => {}
         }
     }

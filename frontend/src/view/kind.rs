@@ -53,6 +53,12 @@ pub enum Kind {
     LinkFrozen,
     /// An admin decided about a frozen link.
     LinkThawed,
+    /// An agent of ours announced something to everybody.
+    Announced,
+    /// A peer brought an announcement.
+    AnnouncementReceived,
+    /// A peer dropped public events before they came here.
+    EventsLost,
     /// Anything else.
     Other,
 }
@@ -74,7 +80,7 @@ struct Known {
 const OTHER: Known = known(Kind::Other, "", "event", "·", Tone::Calm);
 
 /// The kinds with a name.
-const KINDS: [Known; 25] = [
+const KINDS: [Known; 28] = [
     known(
         Kind::Accepted,
         "message.accepted",
@@ -220,6 +226,27 @@ const KINDS: [Known; 25] = [
         "↑",
         Tone::Good,
     )),
+    known(
+        Kind::Announced,
+        "announcement.made",
+        "announced",
+        "»",
+        Tone::Calm,
+    ),
+    known(
+        Kind::AnnouncementReceived,
+        "announcement.received",
+        "announcement",
+        "«",
+        Tone::Calm,
+    ),
+    of_peers(known(
+        Kind::EventsLost,
+        "events.gap",
+        "events lost",
+        "≠",
+        Tone::Warn,
+    )),
 ];
 
 const fn known(
@@ -301,6 +328,12 @@ impl Kind {
         self.known().tone
     }
 
+    /// Tells whether it adds to what everybody was told.
+    #[must_use]
+    pub fn is_announcement(self) -> bool {
+        matches!(self, Self::Announced | Self::AnnouncementReceived)
+    }
+
     /// Tells whether it may change what the list of peers shows.
     #[must_use]
     pub fn concerns_peers(self) -> bool {
@@ -319,6 +352,8 @@ mod tests {
         assert!(Kind::parse("link.down").concerns_peers());
         assert!(!Kind::parse("message.accepted").concerns_peers());
         assert!(Kind::parse("link.frozen").concerns_peers());
+        assert!(Kind::parse("announcement.made").is_announcement());
+        assert!(!Kind::parse("events.gap").is_announcement());
     }
 
     #[test]

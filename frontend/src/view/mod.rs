@@ -3,6 +3,7 @@
 //! Nothing here touches the DOM, a socket, a clock or entropy; all of it is tested natively.
 //! Start at [`model`], which takes in the firehose, and at [`topology`], which places the graph.
 
+pub mod announcements;
 pub mod codes;
 pub mod connection;
 pub mod conversation;
