@@ -196,6 +196,64 @@ fn to_nobody(deployment: &Deployment, text: &Marker) {
     assert_eq!(alpha.peer(peer.identity.did.as_str())["queued"], 1);
 }
 
+/// Records with the markers: stored, found, changed, shared across networks, taken back, deleted. And
+/// one that its owner publishes.
+fn remember(deployment: &Deployment, secret: &Marker, shown: &Marker) {
+    let (alpha, beta) = (deployment.network("alpha"), deployment.network("beta"));
+    let owner = alpha.create_agent("leak-owner");
+    let reader = beta.create_agent("leak-reader");
+    let record = |text: &str| {
+        let tags = [text, "harbour"];
+        json!({ "record": { "$type": "agent.memory.note", "text": text, "tags": tags } })
+    };
+    let store = |text: &str| {
+        owner
+            .client
+            .post(&owner.path("/memory"), &record(text))
+            .expect(201)
+    };
+    let path = |stored: &Value, rest: &str| {
+        owner.path(&format!("/memory/{}{rest}", stored["id"].as_str().unwrap()))
+    };
+    for _ in 0..6 {
+        let stored = store(secret.text());
+        let with = json!({ "with": reader.address });
+        let _ = owner
+            .client
+            .post(&path(&stored, "/share"), &with)
+            .expect(200);
+        let headers = [("content-type", "application/json")];
+        let body = record(secret.text()).to_string();
+        let put = owner
+            .client
+            .send("PUT", &path(&stored, ""), &headers, body.as_bytes());
+        let _ = put.expect(200);
+        let unshare = path(&stored, &format!("/share/{}", reader.did));
+        let _ = owner.client.delete(&unshare).expect(200);
+    }
+    let gone = store(secret.text());
+    assert_eq!(owner.client.delete(&path(&gone, "")).status, 204);
+    let query = owner.path(&format!("/memory/search?q={}", secret.text()));
+    let found = owner.client.get(&query).expect(200);
+    assert_eq!(found["hits"].as_array().unwrap().len(), 6);
+    let shared = reader.path("/memory/shared");
+    wait_for("what was shared", PATIENCE, || {
+        let list = reader.client.get(&shared).expect(200);
+        (list["records"].as_array()?.len() == 6).then_some(())
+    });
+    let _ = owner
+        .client
+        .post(&owner.path("/memory/rotate"), &json!({}))
+        .expect(200);
+    for _ in 0..8 {
+        let stored = store(shown.text());
+        let _ = owner
+            .client
+            .post(&path(&stored, "/public"), &json!({}))
+            .expect(200);
+    }
+}
+
 fn no_hits(hits: &[Hit]) {
     assert!(hits.is_empty(), "found what must not be there: {hits:#?}");
 }
@@ -244,6 +302,8 @@ fn what_agents_say_is_stored_and_carried_nowhere_in_the_clear() {
     exchange(&deployment, &text, &data, &thread, &uri);
     let link = to_the_fake_peer(&deployment, &text);
     to_nobody(&deployment, &text);
+    let (memory, public) = (marker("memory"), marker("public"));
+    remember(&deployment, &memory, &public);
     // A name is no secret: it proves that the scanner reads the right files, written through. There
     // are several, since SQLite may split one across two pages.
     let planted = marker("planted");
@@ -253,7 +313,7 @@ fn what_agents_say_is_stored_and_carried_nowhere_in_the_clear() {
         }
     }
 
-    let markers = [text, data, thread, uri];
+    let markers = [text, data, thread, uri, memory];
     for (place, socket) in watchers {
         let seen = drain(socket);
         assert!(seen.len() > 500, "{place} showed next to nothing");
@@ -275,6 +335,8 @@ fn what_agents_say_is_stored_and_carried_nowhere_in_the_clear() {
     for network in [alpha, beta] {
         finds_the_planted(&deployment.persist(&network.name), &planted);
     }
+    let (shown, _) = scan_folder(&deployment.persist("alpha"), &[public]);
+    assert!(!shown.is_empty(), "what is public is in the clear");
     // Persisted state, logs, the tables for scripts: everything there is.
     let (hits, files) = scan_folder(deployment.state(), &markers);
     assert!(

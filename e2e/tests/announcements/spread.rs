@@ -112,6 +112,9 @@ fn what_cannot_be_announced_is_refused_with_its_own_code() {
     refused(json!({ "text": "x" }), 400, "INVALID_BODY");
     let uri = json!({ "content": { "kind": "ref", "uri": "nowhere" } });
     refused(uri, 400, "INVALID_URI");
+    let part = json!({ "kind": "share", "uri": "at://x", "cid": "x", "version": 1, "dek": "x",
+        "part": 0, "parts": 1 });
+    refused(json!({ "content": part }), 400, "INVALID_CONTENT");
     let key = json!({ "content": says("x"), "idempotencyKey": "" });
     refused(key, 400, "INVALID_TEXT");
     let body = json!({ "content": says("x") });

@@ -1,9 +1,15 @@
 //! An agent's memory: what is stored is sealed, found again, and gone when it is deleted.
-#![expect(clippy::indexing_slicing, reason = "tests")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests"
+)]
 
 mod records;
 mod refusals;
 mod rotation;
+mod search;
 mod sharing;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

@@ -16,7 +16,7 @@ use worker::console_warn;
 use crate::agent::core::Core;
 use crate::agent::identity::Me;
 use crate::agent::outbox::WATCH_MS;
-use crate::agent::send::{MAX_TEXT_BYTES, check_content};
+use crate::agent::send::{MAX_TEXT_BYTES, check_content, no_share};
 use crate::agent::store::AgentStore;
 use crate::agent::wire::{self, NewAnnouncement, NewAnnouncements, Refusals};
 use crate::error::ApiError;
@@ -57,6 +57,7 @@ impl Core {
                 "`idempotencyKey` is 1 to 256 bytes long where it is given.",
             ));
         }
+        no_share(&wish.content)?;
         check_content(&wish.content)?;
         let digest = hash::sha256(&[&serde_json::to_vec(&wish)?]);
         if let Some(key) = key

@@ -100,13 +100,10 @@ impl Core {
 
     /// Takes a program's message in: what agents alone write it may not.
     pub(super) fn submit_for(self: &Rc<Self>, request: SendMessage, reply: Reply) {
-        if matches!(request.content, Content::Share(_)) {
-            return reply.tell(Err(ApiError::bad_request(
-                "INVALID_CONTENT",
-                "Records are shared with POST /agents/:name/memory/:id/share.",
-            )));
+        match no_share(&request.content) {
+            Ok(()) => self.submit(request, reply),
+            Err(error) => reply.tell(Err(error)),
         }
-        self.submit(request, reply);
     }
 
     /// Takes a message in; whoever sent it is answered later. Does not wait for anything, so
@@ -460,6 +457,17 @@ pub(super) fn check_content(content: &Content) -> Result<(), ApiError> {
             Ok(())
         }
     }
+}
+
+/// Refuses what agents alone write.
+pub(super) fn no_share(content: &Content) -> Result<(), ApiError> {
+    if matches!(content, Content::Share(_)) {
+        return Err(ApiError::bad_request(
+            "INVALID_CONTENT",
+            "Records are shared with POST /agents/:name/memory/:id/share.",
+        ));
+    }
+    Ok(())
 }
 
 fn request_digest(request: &SendMessage) -> Result<[u8; 32], ApiError> {

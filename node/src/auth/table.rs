@@ -248,6 +248,12 @@ pub const TABLE: &[Entry] = &[
     ),
     entry(
         "GET",
+        "/agents/:name/memory/search",
+        AgentMail,
+        Route::ReadMemory,
+    ),
+    entry(
+        "GET",
         "/agents/:name/memory/shared",
         AgentMail,
         Route::ReadMemory,

@@ -176,6 +176,23 @@ impl Row {
         }
     }
 
+    /// Reads a number that may have a fraction.
+    ///
+    /// # Errors
+    /// [`StoreError::Column`].
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::as_conversions,
+        reason = "whole numbers come as integers; scores need no 53 bits"
+    )]
+    pub fn real(&self, column: usize) -> Result<f64, StoreError> {
+        match self.0.get(column) {
+            Some(SqlStorageValue::Float(value)) => Ok(*value),
+            Some(SqlStorageValue::Integer(value)) => Ok(*value as f64),
+            _ => Err(StoreError::Column(column)),
+        }
+    }
+
     /// Reads an instant kept as milliseconds.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod keys;
 mod query;
 mod records;
 mod routes;
+mod search;
 mod share;
 mod share_store;
 mod shared;
@@ -32,6 +33,8 @@ pub(super) struct Memory {
     ring: RefCell<Option<Rc<KekRing>>>,
     /// The last record key that was made of the clock.
     last_key: RefCell<Option<Tid>>,
+    /// What blinds words, once its root has been unsealed.
+    indexes: RefCell<Option<Rc<search::Indexes>>>,
     /// Whether the tables are known to be there.
     ready: Cell<bool>,
     /// Whether those who share records are being told of changes.
@@ -44,6 +47,7 @@ impl Memory {
             store: MemoryStore::new(db),
             ring: RefCell::new(None),
             last_key: RefCell::new(None),
+            indexes: RefCell::new(None),
             ready: Cell::new(false),
             telling: Cell::new(false),
         }

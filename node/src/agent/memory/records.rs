@@ -80,6 +80,7 @@ impl Core {
         self.memory.store.transaction(|| {
             self.keep_dek(&me, &checked.path, &dek)?;
             stored.n = self.memory.store.insert(&stored, key)?;
+            self.index(&me, &stored, &checked.value)?;
             self.wrote(&me, None, Some(&stored))
         })?;
         Ok((self.view_of(&me, &stored, checked.value)?, true))
@@ -113,6 +114,7 @@ impl Core {
         };
         self.memory.store.transaction(|| {
             self.memory.store.replace(&old, &new)?;
+            self.index(&me, &new, &checked.value)?;
             self.wrote(&me, Some(&old), Some(&new))
         })?;
         self.tell_sharers();
@@ -173,7 +175,7 @@ impl Core {
             }
             Effect::Plaintext => {
                 self.memory.store.drop_shares(&old.path)?;
-                open(&old.path, next(old), plain, now)
+                open(&old.path, next(old), plain.clone(), now)
             }
         };
         let new = StoredRecord {
@@ -183,6 +185,7 @@ impl Core {
             ..new
         };
         self.memory.store.replace(old, &new)?;
+        self.index(me, &new, &object(&plain)?)?;
         self.wrote(me, Some(old), Some(&new))?;
         Ok(new)
     }
@@ -494,10 +497,12 @@ fn no_type() -> ApiError {
 
 /// Makes the answer for what a caller asked and may not have.
 pub(super) fn asked(error: MemoryError) -> ApiError {
-    let status = match error {
-        MemoryError::RecordTooLarge => 413,
-        MemoryError::AlreadyPublic => 409,
-        _ => 400,
+    let status = if error == MemoryError::RecordTooLarge {
+        413
+    } else if error == MemoryError::AlreadyPublic {
+        409
+    } else {
+        400
     };
     ApiError::new(status, error.code(), format!("{error}."))
 }

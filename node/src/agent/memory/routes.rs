@@ -28,6 +28,7 @@ impl Core {
                 Response::from_json(&view)?.with_status(status)
             }
             (Method::Get, []) => json(&self.list_records(&request.query::<Query>()?)?)?,
+            (Method::Get, ["search"]) => json(&self.search(&request.query()?)?)?,
             (Method::Get, ["shared"]) => json(&self.list_shared(&request.query()?)?)?,
             (Method::Post, ["rotate"]) => json(&self.rotate_memory()?)?,
             (Method::Get, ["rotation"]) => json(&self.rotation()?)?,

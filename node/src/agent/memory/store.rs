@@ -5,6 +5,7 @@ use std::rc::Rc;
 use entente_lexicon::{RecordPath, Timestamp};
 use entente_memory::repo::Cid;
 use entente_memory::repo::block::parse_cid;
+use entente_trust::memory::blind::Space;
 use entente_trust::memory::{DekId, Level, SealedKek};
 use worker::SqlStorageValue;
 
@@ -46,6 +47,10 @@ const SCHEMA: &[&str] = &[
         uri TEXT PRIMARY KEY, owner TEXT NOT NULL, cid BLOB NOT NULL, version INTEGER NOT NULL,
         dek BLOB NOT NULL, row BLOB NOT NULL, parts INTEGER NOT NULL, next INTEGER NOT NULL,
         block BLOB NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE VIRTUAL TABLE IF NOT EXISTS search_private USING fts5(
+        tokens, tokenize = 'ascii', content = '', contentless_delete = 1)",
+    "CREATE VIRTUAL TABLE IF NOT EXISTS search_public USING fts5(
+        tokens, tokenize = 'ascii', content = '', contentless_delete = 1)",
     "CREATE TABLE IF NOT EXISTS keks(
         epoch INTEGER PRIMARY KEY, sealed BLOB NOT NULL, made_at INTEGER NOT NULL)",
 ];
@@ -260,7 +265,43 @@ impl MemoryStore {
         ] {
             self.db.exec(sql, names(&record.path))?;
         }
+        self.unindex(record.n)
+    }
+
+    /// Makes a record findable by these tokens.
+    pub(super) fn keep_tokens(&self, space: Space, n: u64, tokens: &str) -> Result<(), StoreError> {
+        let sql = format!("INSERT INTO {}(rowid, tokens) VALUES(?, ?)", table(space));
+        self.db.exec(&sql, params![n, tokens])
+    }
+
+    /// Makes a record unfindable.
+    pub(super) fn unindex(&self, n: u64) -> Result<(), StoreError> {
+        for space in [Space::Private, Space::Public] {
+            let sql = format!("DELETE FROM {} WHERE rowid = ?", table(space));
+            self.db.exec(&sql, params![n])?;
+        }
         Ok(())
+    }
+
+    /// Returns the records that match an expression of blinded tokens, the best first, and how well
+    /// they do: positive numbers.
+    pub(super) fn matching(
+        &self,
+        space: Space,
+        expression: &str,
+        limit: u32,
+    ) -> Result<Vec<(StoredRecord, f64)>, StoreError> {
+        let table = table(space);
+        let sql = format!(
+            "SELECT {COLUMNS}, relevance FROM (
+                SELECT rowid AS place, -bm25({table}) AS relevance FROM {table}
+                WHERE {table} MATCH ?1 ORDER BY bm25({table}) LIMIT ?2)
+             JOIN records ON n = place ORDER BY relevance DESC"
+        );
+        let rows = self.db.rows(&sql, params![expression, limit])?;
+        rows.iter()
+            .map(|row| Ok((record(row)?, row.real(10)?)))
+            .collect()
     }
 
     /// Returns the versions before the current one, the newest first.
@@ -371,6 +412,13 @@ impl MemoryStore {
     pub(super) fn drop_keks_before(&self, epoch: u32) -> Result<(), StoreError> {
         self.db
             .exec("DELETE FROM keks WHERE epoch < ?", params![epoch])
+    }
+}
+
+fn table(space: Space) -> &'static str {
+    match space {
+        Space::Private => "search_private",
+        Space::Public => "search_public",
     }
 }
 
