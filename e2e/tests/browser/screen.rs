@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use entente_e2e::wait::wait_until;
 use playwright_rs::protocol::{Browser, Page, Playwright, ScreenshotOptions, Viewport, WebSocket};
 use playwright_rs::{EmulateMediaOptions, LaunchOptions, Locator, ReducedMotion, expect};
 
@@ -157,6 +158,16 @@ impl Screen {
     /// Everything the page says, in the document and in its attributes.
     pub(crate) async fn text(&self) -> String {
         self.page.content().await.expect("the page's content")
+    }
+
+    /// Waits until a frame with this text was recorded: the page may show what it says before the
+    /// browser reports it.
+    pub(crate) fn records(&self, text: &str) {
+        tokio::task::block_in_place(|| {
+            wait_until(&format!("a frame with {text}"), PATIENCE, || {
+                self.frames().iter().any(|frame| frame.contains(text))
+            });
+        });
     }
 
     /// Every frame that came over any socket.
