@@ -108,7 +108,7 @@ fn the_same_idempotency_key_stores_once() {
     assert_eq!(list(&agent, "", 50).len(), 1);
     body["record"]["text"] = json!("something else");
     let reply = agent.client.post(&agent.path("/memory"), &body);
-    reply.refused(409, "IDEMPOTENCY_KEY_REUSED");
+    reply.refused(409, "IDEMPOTENCY_MISMATCH");
 }
 
 #[test]

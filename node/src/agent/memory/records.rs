@@ -55,7 +55,7 @@ impl Core {
             if before != digest {
                 return Err(ApiError::new(
                     409,
-                    "IDEMPOTENCY_KEY_REUSED",
+                    "IDEMPOTENCY_MISMATCH",
                     "This idempotency key stored another record: use a new one.",
                 ));
             }
