@@ -35,6 +35,8 @@ pub(super) struct Memory {
     last_key: RefCell<Option<Tid>>,
     /// What blinds words, once its root has been unsealed.
     indexes: RefCell<Option<Rc<search::Indexes>>>,
+    /// How many records there are and how many bytes they hold, once they have been counted.
+    usage: Cell<Option<(u64, u64)>>,
     /// Whether the tables are known to be there.
     ready: Cell<bool>,
     /// Whether those who share records are being told of changes.
@@ -48,9 +50,33 @@ impl Memory {
             ring: RefCell::new(None),
             last_key: RefCell::new(None),
             indexes: RefCell::new(None),
+            usage: Cell::new(None),
             ready: Cell::new(false),
             telling: Cell::new(false),
         }
+    }
+
+    /// Returns how many records there are and how many bytes they hold. Counted once in each life of
+    /// the object.
+    fn usage(&self) -> Result<(u64, u64), ApiError> {
+        if let Some(usage) = self.usage.get() {
+            return Ok(usage);
+        }
+        let usage = self.store.usage()?;
+        self.usage.set(Some(usage));
+        Ok(usage)
+    }
+
+    /// Goes on counting: `old` bytes went and `new` ones came.
+    fn count(&self, old: Option<usize>, new: Option<usize>) {
+        let after = |(records, bytes): (u64, u64)| {
+            let come = |bytes: Option<usize>| bytes.unwrap_or_default() as u64;
+            (
+                (records + u64::from(new.is_some())).saturating_sub(u64::from(old.is_some())),
+                (bytes + come(new)).saturating_sub(come(old)),
+            )
+        };
+        self.usage.set(self.usage.get().map(after));
     }
 
     /// Makes the tables where there are none yet, once in each life of the object.

@@ -204,6 +204,8 @@ impl Core {
             let write = (record.path.clone(), new.map(|new| new.cid));
             self.commit_records(tree, (&me.did, &me.repo), &[write])?;
         }
+        let bytes = |record: &StoredRecord| record.block.len();
+        self.memory.count(old.map(bytes), new.map(bytes));
         Ok(())
     }
 
@@ -371,7 +373,7 @@ impl Core {
     }
 
     fn check_room(&self, more: usize) -> Result<(), ApiError> {
-        let (records, bytes) = self.memory.store.usage()?;
+        let (records, bytes) = self.memory.usage()?;
         let full = records >= MAX_RECORDS || bytes.saturating_add(more as u64) > MAX_BYTES;
         if full {
             return Err(ApiError::new(
