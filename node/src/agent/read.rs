@@ -70,7 +70,7 @@ impl Page {
 }
 
 /// An empty parameter is one that is not there.
-fn given(parameter: &Option<String>) -> Option<&str> {
+pub(super) fn given(parameter: &Option<String>) -> Option<&str> {
     parameter.as_deref().filter(|text| !text.is_empty())
 }
 

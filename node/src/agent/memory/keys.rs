@@ -85,6 +85,9 @@ impl Core {
     /// Rewraps some of what older keys wrap; destroys those keys when nothing is left. Returns
     /// whether there may be more.
     fn rewrap_some(&self) -> Result<bool, ApiError> {
+        if !self.memory.is_used()? {
+            return Ok(false);
+        }
         self.memory.prepare()?;
         if self.memory.store.keks()?.len() < 2 {
             return Ok(false);

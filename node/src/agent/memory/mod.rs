@@ -79,6 +79,11 @@ impl Memory {
         self.usage.set(self.usage.get().map(after));
     }
 
+    /// Whether there is anything to tend: agents that never stored anything have no tables.
+    fn is_used(&self) -> Result<bool, ApiError> {
+        Ok(self.ready.get() || self.store.exists()?)
+    }
+
     /// Makes the tables where there are none yet, once in each life of the object.
     fn prepare(&self) -> Result<(), ApiError> {
         if !self.ready.replace(true) {

@@ -13,6 +13,7 @@ use crate::agent::identity::Me;
 use crate::agent::memory::path_of;
 use crate::agent::memory::records::object;
 use crate::agent::memory::store::{Listing, StoredVersion};
+use crate::agent::read::given;
 use crate::error::ApiError;
 
 const DEFAULT_PAGE: u32 = 50;
@@ -128,11 +129,6 @@ pub(super) fn limit(text: Option<&str>) -> Result<u32, ApiError> {
     limit
         .filter(|limit| (1..=MAX_PAGE).contains(limit))
         .ok_or_else(|| ApiError::bad_request("INVALID_LIMIT", "`limit` is a number from 1 to 100."))
-}
-
-/// An empty parameter is one that is not there.
-pub(super) fn given(parameter: &Option<String>) -> Option<&str> {
-    parameter.as_deref().filter(|text| !text.is_empty())
 }
 
 /// Writes where a page ends: a place, and this agent's own mark under it, so that the cursor of

@@ -18,8 +18,9 @@ use serde_json::{Map, Value};
 
 use crate::agent::core::Core;
 use crate::agent::identity::Me;
-use crate::agent::memory::query::{given, limit};
+use crate::agent::memory::query::limit;
 use crate::agent::memory::store::StoredRecord;
+use crate::agent::read::given;
 use crate::error::ApiError;
 use crate::internal;
 

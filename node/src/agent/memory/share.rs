@@ -151,6 +151,9 @@ impl Core {
 
     /// Goes on until nobody waits, whatever is written meanwhile.
     async fn send_shares(self: &Rc<Self>) -> Result<(), ApiError> {
+        if !self.memory.is_used()? {
+            return Ok(());
+        }
         self.memory.prepare()?;
         let me = self.identity()?;
         loop {

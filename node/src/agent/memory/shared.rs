@@ -17,9 +17,10 @@ use crate::agent::contacts::Contact;
 use crate::agent::core::Core;
 use crate::agent::identity::Me;
 use crate::agent::memory::keys::damaged;
-use crate::agent::memory::query::{given, limit};
+use crate::agent::memory::query::limit;
 use crate::agent::memory::records::object;
 use crate::agent::memory::share_store::{Incoming, StoredShared};
+use crate::agent::read::given;
 use crate::error::ApiError;
 use crate::internal;
 

@@ -123,6 +123,11 @@ impl MemoryStore {
             .try_for_each(|sql| self.db.exec(sql, params![]))
     }
 
+    pub(super) fn exists(&self) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'records'";
+        Ok(self.db.row(sql, params![])?.is_some())
+    }
+
     pub(super) fn transaction<T, E: From<StoreError>>(
         &self,
         work: impl FnOnce() -> Result<T, E>,
