@@ -19,18 +19,21 @@ fn a_preview_says_what_then_happens_and_changes_nothing() {
     let before = gamma.peer(&delta.did);
     let path = format!("{PEERS}/{}/preview", delta.did);
     let change = json!({ "trustLevel": "allowlist", "allowAgents": [listed.did] });
-    let preview = gamma.admin.post(&path, &change).expect(200);
+    let example = json!({
+        "direction": "out", "ours": near.did, "theirs": unlisted.did,
+        "before": "pass", "after": "NOT_ALLOWED",
+    });
+    // What was delivered is seen among the events a little later.
+    let preview = wait_for("both messages to be events", PATIENCE, || {
+        let preview = gamma.admin.post(&path, &change).expect(200);
+        let examples = preview["recent"]["examples"].as_array().unwrap();
+        examples.contains(&example).then_some(preview)
+    });
     assert_eq!(
         preview["link"],
         json!({ "before": "pass", "after": "pass" })
     );
     let recent = &preview["recent"];
-    let example = json!({
-        "direction": "out", "ours": near.did, "theirs": unlisted.did,
-        "before": "pass", "after": "NOT_ALLOWED",
-    });
-    let examples = recent["examples"].as_array().unwrap();
-    assert!(examples.contains(&example), "{recent}");
     assert!(recent["stops"].as_u64().unwrap() >= 1 && recent["starts"] == 0);
     let agents = &preview["agents"];
     assert!(

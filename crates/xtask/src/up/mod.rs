@@ -23,6 +23,7 @@ use self::launch::Launch;
 use self::plan::Network;
 use self::state::{Shape, StateFolder};
 use self::supervisor::Running;
+use self::watch::End;
 use crate::cli::{Build, Up};
 use crate::down;
 use crate::paths::Repo;
@@ -61,16 +62,21 @@ pub(crate) fn run(repo: &Repo, args: &Up) -> Result<()> {
         return Ok(());
     }
     let done = ready.and_then(|()| watch::until_stopped(&folder, &mut running, &stop));
-    stop_after(&folder, args, &chosen)?;
-    done
+    // Where no network is left, one that runs by now was started by another command since.
+    if !matches!(done, Ok(End::NoneLeft)) {
+        stop_after(&folder, args, &running)?;
+    }
+    done.map(drop)
 }
 
-/// Stops what this command is answerable for: with `--only` that network, otherwise all.
-fn stop_after(folder: &StateFolder, args: &Up, chosen: &[Network]) -> Result<()> {
+/// Stops what this command is answerable for: with `--only` what it runs itself, otherwise all.
+fn stop_after(folder: &StateFolder, args: &Up, running: &[Running]) -> Result<()> {
     let step = Step::begin("stopping");
     if args.only.is_some() {
-        for network in chosen {
-            down::stop(folder, network.name)?;
+        for one in running {
+            if folder.running(&one.name)? == Some(one.child.id()) {
+                down::stop(folder, &one.name)?;
+            }
         }
     } else {
         down::stop_all(folder)?;

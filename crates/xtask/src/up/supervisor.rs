@@ -160,9 +160,9 @@ impl Starting {
             }
             _ => {
                 let _ = self.child.kill();
-                let _ = self.child.wait();
+                let status = self.child.wait()?;
                 bail!(
-                    "network {} did not start; its log says why: {}",
+                    "network {} did not start ({status}); its log says why: {}",
                     self.name,
                     self.log.display()
                 )

@@ -36,12 +36,20 @@ pub(crate) fn stop_on_stdin_eof(stop: Arc<AtomicBool>) {
     });
 }
 
+/// Why watching ended.
+pub(crate) enum End {
+    /// Ctrl-C, SIGTERM or the end of stdin.
+    Told,
+    /// No network of the folder runs any more.
+    NoneLeft,
+}
+
 /// Returns when told to stop, or when no network of the folder runs any more.
 pub(crate) fn until_stopped(
     folder: &StateFolder,
     running: &mut Vec<Running>,
     stop: &AtomicBool,
-) -> Result<()> {
+) -> Result<End> {
     while !stop.load(Ordering::SeqCst) {
         let mut gone = Vec::new();
         for one in running.iter_mut() {
@@ -59,11 +67,11 @@ pub(crate) fn until_stopped(
         }
         if running.is_empty() && !any_runs(folder)? {
             eprintln!("no network is left");
-            return Ok(());
+            return Ok(End::NoneLeft);
         }
         std::thread::sleep(Duration::from_millis(200));
     }
-    Ok(())
+    Ok(End::Told)
 }
 
 fn any_runs(folder: &StateFolder) -> Result<bool> {
