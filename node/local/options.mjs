@@ -84,7 +84,7 @@ function main(config) {
     modules: modules(config.script),
     bindings: config.vars,
     durableObjects: Object.fromEntries(objects),
-    ...(config.migrations ? { d1Databases: { DB: "directory" } } : {}),
+    ...(config.migrations ? { d1Databases: { DB: "directory" }, r2Buckets: { BLOBS: "blobs" } } : {}),
     ...(config.assets ? { serviceBindings: { ASSETS: { name: "assets" } } } : {}),
     outboundService: { name: "egress" },
     stripCfConnectingIp: false,

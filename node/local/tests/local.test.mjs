@@ -56,3 +56,16 @@ test("a network reaches exactly the named peers, and itself least of all", () =>
   assert.deepEqual(Object.values(egress.serviceBindings), [{ external: { address: "127.0.0.1:8702", http: {} } }]);
   assert.deepEqual(workers[0].outboundService, { name: "egress" });
 });
+
+test("a network has a bucket where it has a directory", () => {
+  const config = {
+    name: "alpha",
+    host: "localhost:8701",
+    port: 8701,
+    script: new URL("../floor/", import.meta.url).pathname,
+    persist: "/nowhere",
+  };
+  const main = (more) => miniflareOptions(parseConfig(JSON.stringify({ ...config, ...more })), () => {}).workers[0];
+  assert.deepEqual(main({ migrations: "/migrations" }).r2Buckets, { BLOBS: "blobs" });
+  assert.equal(main({}).r2Buckets, undefined);
+});

@@ -1,8 +1,9 @@
-//! Where things are kept: an object's own SQLite, and D1, the network's directory.
+//! Where things are kept: an object's own SQLite, D1, the network's directory, and R2, its bucket.
 
 pub mod agents;
 pub mod audit;
 pub mod bans;
+pub mod bucket;
 pub mod d1;
 pub mod directory;
 pub mod network;
