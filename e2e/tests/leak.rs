@@ -198,7 +198,7 @@ fn to_nobody(deployment: &Deployment, text: &Marker) {
 
 /// Records with the markers: stored, found, changed, shared across networks, taken back, deleted. And
 /// one that its owner publishes.
-fn remember(deployment: &Deployment, secret: &Marker, shown: &Marker) {
+fn remember(deployment: &Deployment, secret: &Marker, shown: &Marker) -> Agent {
     let (alpha, beta) = (deployment.network("alpha"), deployment.network("beta"));
     let owner = alpha.create_agent("leak-owner");
     let reader = beta.create_agent("leak-reader");
@@ -252,6 +252,40 @@ fn remember(deployment: &Deployment, secret: &Marker, shown: &Marker) {
             .post(&path(&stored, "/public"), &json!({}))
             .expect(200);
     }
+    owner
+}
+
+/// The replica in D1 has all of an agent's memory, and the queue that feeds it carried hints alone:
+/// the log shows all that was sent to it.
+fn is_replicated(deployment: &Deployment, owner: &Agent, shown: &Marker) {
+    wait_for("the replica to be done", PATIENCE, || {
+        let view = owner.client.get(&owner.path("/memory/replica")).expect(200);
+        (view["pending"] == 0).then_some(())
+    });
+    let statement = format!(
+        "SELECT json_group_array(json_array(public, hex(ciphertext))) FROM records WHERE did = '{}'",
+        owner.did
+    );
+    let rows: Value = serde_json::from_str(&deployment.sql("alpha", &statement)).unwrap();
+    let rows = rows.as_array().unwrap();
+    assert_eq!(rows.len(), 14, "{rows:?}");
+    let readable = rows.iter().filter(|row| row[0] == 1);
+    let hits = readable.filter(|row| {
+        let bytes = row[1].as_str().unwrap().as_bytes();
+        !shown.find("D1", bytes).is_empty()
+    });
+    assert_eq!(hits.count(), 8, "what is public is in the clear");
+    let log = deployment.log("alpha");
+    let queued = log.lines().filter_map(|line| line.split_once("queued: "));
+    let queued: Vec<Value> = queued
+        .map(|(_, body)| serde_json::from_str(body).unwrap())
+        .collect();
+    assert!(queued.iter().any(|hint| hint["did"] == owner.did));
+    for hint in queued {
+        let names: Vec<_> = hint.as_object().unwrap().keys().collect();
+        assert_eq!(names, ["did", "revision"], "{hint}");
+        assert!(hint["revision"].is_u64(), "{hint}");
+    }
 }
 
 fn no_hits(hits: &[Hit]) {
@@ -280,7 +314,8 @@ fn finds_the_planted(folder: &Path, planted: &Marker) {
 
 #[test]
 fn what_agents_say_is_stored_and_carried_nowhere_in_the_clear() {
-    let deployment = Options::default().networks(2).fake_peers(2).start();
+    let options = Options::default().networks(2).fake_peers(2);
+    let deployment = options.var("LOCAL_QUEUE", "tapped").start();
     let (alpha, beta) = (deployment.network("alpha"), deployment.network("beta"));
     let (text, data, thread, uri) = (
         marker("text"),
@@ -303,7 +338,8 @@ fn what_agents_say_is_stored_and_carried_nowhere_in_the_clear() {
     let link = to_the_fake_peer(&deployment, &text);
     to_nobody(&deployment, &text);
     let (memory, public) = (marker("memory"), marker("public"));
-    remember(&deployment, &memory, &public);
+    let owner = remember(&deployment, &memory, &public);
+    is_replicated(&deployment, &owner, &public);
     // A name is no secret: it proves that the scanner reads the right files, written through. There
     // are several, since SQLite may split one across two pages.
     let planted = marker("planted");

@@ -76,6 +76,39 @@ function assets(config) {
   };
 }
 
+const REPLICA_QUEUE = { maxBatchSize: 100, maxBatchTimeout: 1, maxRetries: 3, retryDelay: 1, deadLetterQueue: "replica-dead" };
+
+// Tests set LOCAL_QUEUE: "none" leaves the queue out, "tapped" shows all that is sent to it.
+function isTapped(config) {
+  return Boolean(config.migrations) && config.vars.LOCAL_QUEUE === "tapped";
+}
+
+function queues(config) {
+  if (!config.migrations || config.vars.LOCAL_QUEUE === "none") return {};
+  const consumed = isTapped(config) ? "replica-tapped" : "replica";
+  return { queueProducers: { HINTS: "replica" }, queueConsumers: { [consumed]: REPLICA_QUEUE } };
+}
+
+// Writes all that is sent to the queue into the log, and passes it on.
+function tap() {
+  const script = `
+    export default {
+      async queue(batch, env) {
+        for (const { body } of batch.messages) {
+          console.log("queued:", JSON.stringify(body));
+          await env.NEXT.send(body);
+        }
+      },
+    };`;
+  return {
+    name: "tap",
+    compatibilityDate: COMPATIBILITY_DATE,
+    modules: [{ type: "ESModule", path: "tap.js", contents: script }],
+    queueProducers: { NEXT: "replica-tapped" },
+    queueConsumers: { replica: { maxBatchTimeout: 0 } },
+  };
+}
+
 function main(config) {
   const objects = Object.entries(config.objects).map(([binding, className]) => [binding, { className, useSQLite: true }]);
   return {
@@ -85,6 +118,7 @@ function main(config) {
     bindings: config.vars,
     durableObjects: Object.fromEntries(objects),
     ...(config.migrations ? { d1Databases: { DB: "directory" }, r2Buckets: { BLOBS: "blobs" } } : {}),
+    ...queues(config),
     ...(config.assets ? { serviceBindings: { ASSETS: { name: "assets" } } } : {}),
     outboundService: { name: "egress" },
     stripCfConnectingIp: false,
@@ -114,6 +148,11 @@ export function miniflareOptions(config, log) {
       pipe(stdout, log, "[worker]");
       pipe(stderr, log, "[workerd]");
     },
-    workers: [main(config), egress(config), ...(config.assets ? [assets(config)] : [])],
+    workers: [
+      main(config),
+      egress(config),
+      ...(config.assets ? [assets(config)] : []),
+      ...(isTapped(config) ? [tap()] : []),
+    ],
   };
 }

@@ -196,6 +196,18 @@ export default {
   fetch(request, env, ctx) {
     return answer(request, () => rust.fetch(request, env, ctx));
   },
+  async queue(batch, env, ctx) {
+    const timer = setTimeout(() => {}, 300_000);
+    try {
+      await run(() => rust.queue(batch, env, ctx));
+    } catch (error) {
+      // What was not acknowledged comes again.
+      console.error("queue:", error instanceof Panic ? error.message : error?.stack ?? String(error));
+      batch.retryAll();
+    } finally {
+      clearTimeout(timer);
+    }
+  },
   async scheduled(event, env, ctx) {
     if (rust.scheduled) await settle("scheduled", () => rust.scheduled(event, env, ctx));
   },

@@ -17,12 +17,13 @@ pub mod lifecycle;
 pub mod link;
 mod proof;
 pub mod relay;
+pub mod replica;
 mod reporter;
 pub mod routes;
 pub mod shapes;
 pub mod store;
 
-use worker::{Context, Env, Request, Response, event};
+use worker::{Context, Env, MessageBatch, Request, Response, event};
 
 /// Answers one HTTP request.
 ///
@@ -32,4 +33,14 @@ use worker::{Context, Env, Request, Response, event};
 #[event(fetch, respond_with_errors)]
 pub async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
     routes::handle(request, env).await
+}
+
+/// Takes hints that agents' records changed, and brings their replica up to date.
+///
+/// # Errors
+/// None: what fails is asked to come again.
+#[event(queue)]
+pub async fn queue(batch: MessageBatch<()>, env: Env, _context: Context) -> worker::Result<()> {
+    replica::consume(&batch, &env).await;
+    Ok(())
 }

@@ -32,6 +32,7 @@ pub async fn bury(
     directory.begin_deletion(object_id, now()).await?;
     let stub = internal::agent(env, object_id)?;
     let Nothing {} = internal::post(&stub, "/destroy", &Nothing {}, request).await?;
+    directory.drop_replica(object_id).await?;
     directory.finish_deletion(object_id, now()).await
 }
 

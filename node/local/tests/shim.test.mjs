@@ -26,8 +26,16 @@ export const fetch = (request, env) => alive(() => {
   if (pathname === "/panic-worker") return die();
   return env.RELAY.get(env.RELAY.idFromName("relay")).fetch(request);
 });
+export const queue = (batch, env) => alive(async () => {
+  const relay = env.RELAY.get(env.RELAY.idFromName("relay"));
+  for (const message of batch.messages) {
+    const told = await relay.fetch("http://relay/hint");
+    if (JSON.parse(await told.text()).hints === 1) return die();
+    message.ack();
+  }
+});
 export class Relay {
-  constructor(ctx) { this.ctx = ctx; this.calls = 0; }
+  constructor(ctx, env) { this.ctx = ctx; this.env = env; this.calls = 0; }
   fetch(request) {
     return alive(async () => {
       this.calls += 1;
@@ -36,8 +44,11 @@ export class Relay {
       if (pathname === "/panic-alarm") { await this.ctx.storage.setAlarm(Date.now() + 50); return never(); }
       if (pathname === "/throw") throw new Error("not a panic");
       if (pathname === "/wait") return never();
+      if (pathname === "/hint") await this.ctx.storage.put("hints", 1 + (await this.ctx.storage.get("hints") ?? 0));
+      if (pathname === "/send") await this.env.HINTS.send({ did: "did:cf:x" });
       if (pathname === "/store") await this.ctx.storage.put("kept", "yes");
-      return new Response(JSON.stringify({ calls: this.calls, kept: await this.ctx.storage.get("kept") }));
+      const [kept, hints] = [await this.ctx.storage.get("kept"), await this.ctx.storage.get("hints")];
+      return new Response(JSON.stringify({ calls: this.calls, kept, hints }));
     });
   }
   async alarm() {
@@ -59,7 +70,7 @@ before(async () => {
   copyFileSync(path.join(local, "shim.mjs"), path.join(folder, "shim.mjs"));
   writeFileSync(path.join(folder, "glue.js"), GLUE);
   execFileSync(process.execPath, [path.join(local, "bundle.mjs"), path.join(folder, "shim.mjs"), path.join(folder, "index.js")]);
-  const config = parseConfig(JSON.stringify({ name: "t", host: "t", port: 0, script: folder, persist: path.join(folder, "persist") }));
+  const config = parseConfig(JSON.stringify({ name: "t", host: "t", port: 0, script: folder, persist: path.join(folder, "persist"), migrations: "none" }));
   network = new Miniflare(miniflareOptions(config, () => {}));
   await network.ready;
 });
@@ -113,4 +124,15 @@ test("an error that is no panic is an INTERNAL error and leaves the instance alo
   assert.equal(status, 500);
   assert.equal(body.error.code, "INTERNAL");
   assert.equal((await call("again")).body.calls, before + 2);
+});
+
+test("a batch of the queue that a panic met comes again", async () => {
+  assert.equal((await call("send")).status, 200);
+  const deadline = Date.now() + 20_000;
+  let hints = 0;
+  while (hints < 2 && Date.now() < deadline) {
+    hints = (await call("again")).body.hints ?? 0;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.equal(hints, 2);
 });

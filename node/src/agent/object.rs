@@ -102,6 +102,9 @@ impl Core {
             return Ok(answer);
         }
         self.wake()?;
+        if let Some(answer) = self.replica_route(&mut request).await? {
+            return Ok(answer);
+        }
         if let Some(rest) = path.strip_prefix("/memory") {
             let answer = self.memory_route(&mut request, rest).await?;
             return answer.ok_or_else(no_route);

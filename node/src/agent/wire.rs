@@ -158,6 +158,82 @@ pub(crate) struct PrekeyReply {
     pub(crate) needs_origin: bool,
 }
 
+/// How far the replica of an agent's records is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReplicaCursor {
+    /// Which life of the agent's records: a new one where they were lost and made anew.
+    pub(crate) life: String,
+    /// The last revision that the replica has: microseconds since 1970, always growing.
+    pub(crate) revision: u64,
+}
+
+/// From the queue's consumer to an agent: what follows, as far as it fits on a page?
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ReplicaPull {
+    /// What the replica has; nothing where it has nothing.
+    pub(crate) cursor: Option<ReplicaCursor>,
+}
+
+/// The answer to a [`ReplicaPull`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ReplicaPage {
+    /// The cursor names what the agent has no way on from: the replica must begin anew.
+    pub(crate) reset: bool,
+    /// Records that were removed, as `collection/rkey`.
+    pub(crate) gone: Vec<String>,
+    /// Records as they are now.
+    pub(crate) records: Vec<ReplicaRecord>,
+    /// How far the replica is with this page.
+    pub(crate) cursor: ReplicaCursor,
+}
+
+impl ReplicaPage {
+    /// Whether the replica has everything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.gone.is_empty() && self.records.is_empty()
+    }
+}
+
+/// One record of a [`ReplicaPage`]: sealed, unless it is public.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ReplicaRecord {
+    pub(crate) collection: String,
+    pub(crate) rkey: String,
+    pub(crate) version: u64,
+    pub(crate) cid: String,
+    /// The block that the CID names.
+    pub(crate) ciphertext: ByteBuf,
+    /// The row that wraps its key for the owner; none where the record is public.
+    pub(crate) encrypted_dek: Option<ByteBuf>,
+    pub(crate) revision: u64,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) shares: Vec<ReplicaShare>,
+}
+
+impl ReplicaRecord {
+    /// Returns `collection/rkey`.
+    pub(crate) fn path(&self) -> String {
+        format!("{}/{}", self.collection, self.rkey)
+    }
+}
+
+/// Somebody a [`ReplicaRecord`] is shared with.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ReplicaShare {
+    pub(crate) recipient: String,
+    /// The row that wraps the record's key for them; none until it was sent.
+    pub(crate) encrypted_dek: Option<ByteBuf>,
+    pub(crate) at: Timestamp,
+}
+
+/// From the queue's consumer to an agent: its records could not be replicated.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ReplicaFailed {
+    /// Why, for people.
+    pub(crate) error: String,
+}
+
 /// Calls another object with one of these and reads its answer.
 ///
 /// # Errors

@@ -66,6 +66,7 @@ pub enum Route {
     WriteMemory,
     DeleteMemory,
     ShareMemory,
+    ReplicaStatus,
     AddPeer,
     ListPeers,
     ShowPeer,
@@ -245,6 +246,12 @@ pub const TABLE: &[Entry] = &[
         "/agents/:name/memory/rotation",
         AgentMail,
         Route::ReadMemory,
+    ),
+    entry(
+        "GET",
+        "/agents/:name/memory/replica",
+        AdminOrAgent,
+        Route::ReplicaStatus,
     ),
     entry(
         "GET",

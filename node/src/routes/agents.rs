@@ -1,5 +1,6 @@
 //! Agents: birth, listing, death, tokens.
 
+use entente_lexicon::api::memory::ReplicaView;
 use entente_lexicon::api::{AgentCreated, AgentList, ChangeAgent, CreateAgent, NewEvent, NewToken};
 use entente_lexicon::keys::AgentKeys;
 use entente_lexicon::{Address, AgentName, Did, Host};
@@ -150,6 +151,18 @@ pub(super) async fn list(call: &Call) -> Result<Response, ApiError> {
 pub(super) async fn show(call: &Call) -> Result<Response, ApiError> {
     let ready = call.ready().await?;
     reply::json(200, &call.agent().await?.view(&ready.row.host))
+}
+
+/// `GET /agents/:name/memory/replica`: numbers alone, so the admin may always ask.
+pub(super) async fn replica(call: &Call) -> Result<Response, ApiError> {
+    call.ready().await?;
+    let row = call.agent().await?;
+    if !row.is_active() {
+        return Err(unknown_agent(row.name.as_str()));
+    }
+    let stub = internal::agent(&call.env, &row.object_id)?;
+    let view: ReplicaView = internal::get(&stub, "/memory/replica", &call.id).await?;
+    reply::json(200, &view)
 }
 
 /// `PATCH /agents/:name`: what is absent stays as it is.

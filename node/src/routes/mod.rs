@@ -128,6 +128,7 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         | Route::WriteMemory
         | Route::DeleteMemory
         | Route::ShareMemory => mail::forward(call, entry.route).await,
+        Route::ReplicaStatus => agents::replica(&call).await,
         Route::AddPeer => peers::add(call).await,
         Route::ListPeers => peers::list(&call).await,
         Route::ShowPeer => peer_detail::show(&call).await,

@@ -63,6 +63,18 @@ impl Directory {
         Ok(result.meta()?.and_then(|meta| meta.changes).unwrap_or(0))
     }
 
+    /// Runs statements as one transaction and returns how many rows the last one changed.
+    pub(super) async fn batch(&self, all: &[(String, &[JsValue])]) -> Result<usize, ApiError> {
+        let statements = all.iter().map(|(sql, values)| self.statement(sql, values));
+        let statements = statements.collect::<Result<_, _>>()?;
+        let results = self.db.batch(statements).await.map_err(database_error)?;
+        if let Some(error) = results.iter().find_map(worker::D1Result::error) {
+            return Err(ApiError::internal(error));
+        }
+        let meta = results.last().map(worker::D1Result::meta).transpose()?;
+        Ok(meta.flatten().and_then(|meta| meta.changes).unwrap_or(0))
+    }
+
     fn statement(&self, sql: &str, values: &[JsValue]) -> Result<D1PreparedStatement, ApiError> {
         Ok(self.db.prepare(sql).bind(values)?)
     }

@@ -10,5 +10,6 @@ pub mod network;
 pub mod peers;
 pub mod penalties;
 pub mod pins;
+pub mod replica;
 pub mod requests;
 pub mod sqlite;

@@ -181,3 +181,29 @@ pub struct SearchResult {
     /// What was found.
     pub hits: Vec<SearchHit>,
 }
+
+/// `GET /agents/:name/memory/replica`: how far the replica in D1 is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicaView {
+    /// The last change: microseconds since 1970, always growing.
+    pub revision: u64,
+    /// The last change that the replica has.
+    pub replicated: u64,
+    /// Changes that it does not have yet.
+    pub pending: u64,
+    /// The age of the oldest of them in milliseconds.
+    pub behind_ms: u64,
+    /// Why it stays behind, where something failed since it last moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<ReplicaError>,
+}
+
+/// Why a replica stays behind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaError {
+    /// When it failed last.
+    pub at: Timestamp,
+    /// Why, for people.
+    pub error: String,
+}

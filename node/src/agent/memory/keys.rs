@@ -75,6 +75,7 @@ impl Core {
     /// Goes on with a rotation, if one is under way. Called by the alarm.
     pub(in crate::agent) fn tend_memory(self: &Rc<Self>) {
         self.tell_sharers();
+        self.tend_replica();
         match self.rewrap_some() {
             Ok(true) => self.wake_in(0),
             Ok(false) => {}
@@ -97,6 +98,7 @@ impl Core {
         let new = ring.current();
         let left = self.memory.store.transaction(|| {
             let old = self.memory.store.old_wraps(new.epoch(), BATCH)?;
+            self.touch_all(&old)?;
             for one in &old {
                 let place = place(&me, &one.path);
                 if let Some(row) = rewrapped(&ring, &place, one.dek, &one.row)? {

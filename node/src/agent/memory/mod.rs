@@ -7,6 +7,8 @@
 mod keys;
 mod query;
 mod records;
+mod replica;
+mod replica_store;
 mod routes;
 mod search;
 mod share;
@@ -37,6 +39,8 @@ pub(super) struct Memory {
     indexes: RefCell<Option<Rc<search::Indexes>>>,
     /// How many records there are and how many bytes they hold, once they have been counted.
     usage: Cell<Option<(u64, u64)>>,
+    /// How far the replica is behind.
+    replica: replica::Replica,
     /// Whether the tables are known to be there.
     ready: Cell<bool>,
     /// Whether those who share records are being told of changes.
@@ -51,6 +55,7 @@ impl Memory {
             last_key: RefCell::new(None),
             indexes: RefCell::new(None),
             usage: Cell::new(None),
+            replica: replica::Replica::default(),
             ready: Cell::new(false),
             telling: Cell::new(false),
         }

@@ -79,6 +79,7 @@ impl Core {
         let key = key.as_ref().map(|(key, digest)| (key.as_str(), *digest));
         self.memory.store.transaction(|| {
             self.keep_dek(&me, &checked.path, &dek)?;
+            stored.revision = self.next_revision()?;
             stored.n = self.memory.store.insert(&stored, key)?;
             self.index(&me, &stored, &checked.value)?;
             self.wrote(&me, None, Some(&stored))
@@ -110,6 +111,7 @@ impl Core {
             n: old.n,
             level: old.level,
             created_at: old.created_at,
+            revision: self.next_revision()?,
             ..new
         };
         self.memory.store.transaction(|| {
@@ -126,7 +128,7 @@ impl Core {
         let me = self.identity()?;
         let old = self.known(&path_of(id)?, swap)?;
         self.memory.store.transaction(|| {
-            self.memory.store.forget(&old)?;
+            self.memory.store.forget(&old, self.next_revision()?)?;
             self.wrote(&me, Some(&old), None)
         })
     }
@@ -182,6 +184,7 @@ impl Core {
             n: old.n,
             level,
             created_at: old.created_at,
+            revision: self.next_revision()?,
             ..new
         };
         self.memory.store.replace(old, &new)?;
@@ -459,6 +462,7 @@ fn open(path: &RecordPath, version: u64, block: Vec<u8>, now: Timestamp) -> Stor
         block,
         created_at: now,
         updated_at: now,
+        revision: 0,
     }
 }
 

@@ -8,6 +8,7 @@ use worker::{Method, Request, Response};
 
 use crate::agent::core::Core;
 use crate::agent::memory::query::Query;
+use crate::agent::wire::{self, ReplicaFailed};
 use crate::error::ApiError;
 use crate::routes::body;
 
@@ -19,6 +20,17 @@ impl Core {
         rest: &str,
     ) -> Result<Option<Response>, ApiError> {
         self.memory.prepare()?;
+        let answer = self.answer_memory(request, rest).await;
+        // Whatever came of it: an earlier life may have left something.
+        self.hint_replica()?;
+        answer
+    }
+
+    async fn answer_memory(
+        self: &Rc<Self>,
+        request: &mut Request,
+        rest: &str,
+    ) -> Result<Option<Response>, ApiError> {
         let parts: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
         let answer = match (request.method(), parts.as_slice()) {
             (Method::Post, []) => {
@@ -50,6 +62,29 @@ impl Core {
                 json(&self.share_record(id, &share.with).await?)?
             }
             (Method::Delete, [id, "share", with]) => json(&self.unshare_record(id, with)?)?,
+            _ => return Ok(None),
+        };
+        Ok(Some(answer))
+    }
+}
+
+impl Core {
+    /// How far the replica is, for people; and what its writer asks.
+    pub(in crate::agent) async fn replica_route(
+        self: &Rc<Self>,
+        request: &mut Request,
+    ) -> Result<Option<Response>, ApiError> {
+        let answer = match (request.method(), request.path().as_str()) {
+            (Method::Get, "/memory/replica") => json(&self.replica_view()?)?,
+            (Method::Post, "/replica/pull") => {
+                let pull = wire::read(request).await?;
+                wire::respond(&self.replica_page(&pull)?)?
+            }
+            (Method::Post, "/replica/failed") => {
+                let failed: ReplicaFailed = wire::read(request).await?;
+                self.replica_failed(&failed.error)?;
+                wire::respond(&())?
+            }
             _ => return Ok(None),
         };
         Ok(Some(answer))

@@ -75,7 +75,8 @@ impl Core {
         self.wake_in(RETRY_MS);
         self.memory.store.transaction(|| {
             self.memory.store.keep_share(&path, &share)?;
-            self.memory.store.set_level(&path, level)
+            let revision = self.next_revision()?;
+            Ok::<_, ApiError>(self.memory.store.set_level(&path, level, revision)?)
         })?;
         let sent = self.send_share(&me, &record, &share, &contact).await;
         if let Err(error) = sent
@@ -95,10 +96,10 @@ impl Core {
         let path = &record.path;
         self.memory.store.transaction(|| {
             self.memory.store.drop_share(path, with)?;
-            if self.memory.store.shares(path)?.is_empty() {
-                self.memory.store.set_level(path, Level::Private)?;
-            }
-            Ok(())
+            let alone = self.memory.store.shares(path)?.is_empty();
+            let level = if alone { Level::Private } else { record.level };
+            let revision = self.next_revision()?;
+            Ok(self.memory.store.set_level(path, level, revision)?)
         })
     }
 
@@ -229,10 +230,11 @@ impl Core {
             mail = Some(self.send_part(message).await?);
         }
         let mail = mail.ok_or_else(|| ApiError::internal("a record without a block"))?;
-        self.memory
-            .store
-            .sent_share(&record.path, share, record.version, &mail)?;
-        Ok(())
+        self.memory.store.transaction(|| {
+            let store = &self.memory.store;
+            store.sent_share(record, share, &row, &mail)?;
+            Ok(store.touch(&record.path, self.next_revision()?)?)
+        })
     }
 
     /// Sends a part, or finds that it was sent before: under another row for the same key, since

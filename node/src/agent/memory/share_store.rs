@@ -5,7 +5,7 @@ use entente_memory::repo::Cid;
 use entente_trust::memory::DekId;
 use worker::SqlStorageValue;
 
-use crate::agent::memory::store::{MemoryStore, cid, dek, names, path, texts};
+use crate::agent::memory::store::{MemoryStore, StoredRecord, cid, dek, names, path, texts};
 use crate::params;
 use crate::store::sqlite::{Row, StoreError};
 
@@ -109,22 +109,24 @@ impl MemoryStore {
         )
     }
 
-    /// The agent was sent this version; its last part is the message `mail`.
+    /// The agent was sent this version, its key wrapped by `row`; its last part is the message `mail`.
     pub(super) fn sent_share(
         &self,
-        path: &RecordPath,
+        record: &StoredRecord,
         share: &StoredShare,
-        version: u64,
+        row: &[u8],
         mail: &MessageId,
     ) -> Result<(), StoreError> {
-        let [collection, rkey] = texts(path);
+        let [collection, rkey] = texts(&record.path);
         self.db.exec(
-            "UPDATE shares SET sent = max(sent, ?), mail = ?, attempt = ?
-             WHERE collection = ? AND rkey = ? AND recipient = ?",
+            "UPDATE shares SET sent = max(sent, ?1), mail = ?2, attempt = ?3,
+                row = iif(sent > ?1, row, ?4)
+             WHERE collection = ?5 AND rkey = ?6 AND recipient = ?7",
             params![
-                version,
+                record.version,
                 mail.to_bytes(),
                 share.attempt,
+                row,
                 collection,
                 rkey,
                 share.recipient.as_str(),

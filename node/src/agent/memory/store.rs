@@ -20,8 +20,11 @@ const SCHEMA: &[&str] = &[
         n INTEGER PRIMARY KEY AUTOINCREMENT, collection TEXT NOT NULL, rkey TEXT NOT NULL,
         version INTEGER NOT NULL, level TEXT NOT NULL, dek BLOB, cid BLOB NOT NULL,
         block BLOB NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,
-        request TEXT, digest BLOB)",
+        request TEXT, digest BLOB, revision INTEGER NOT NULL)",
     "CREATE UNIQUE INDEX IF NOT EXISTS records_by_path ON records(collection, rkey)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS records_by_revision ON records(revision)",
+    "CREATE TABLE IF NOT EXISTS removed_records(
+        revision INTEGER PRIMARY KEY, collection TEXT NOT NULL, rkey TEXT NOT NULL)",
     "CREATE UNIQUE INDEX IF NOT EXISTS records_by_request ON records(request)
         WHERE request IS NOT NULL",
     "CREATE TABLE IF NOT EXISTS record_versions(
@@ -36,7 +39,7 @@ const SCHEMA: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS shares(
         collection TEXT NOT NULL, rkey TEXT NOT NULL, recipient TEXT NOT NULL,
         host TEXT NOT NULL, at INTEGER NOT NULL, attempt INTEGER NOT NULL,
-        sent INTEGER NOT NULL DEFAULT 0, mail BLOB, PRIMARY KEY(collection, rkey, recipient)) WITHOUT ROWID",
+        sent INTEGER NOT NULL DEFAULT 0, mail BLOB, row BLOB, PRIMARY KEY(collection, rkey, recipient)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS shared_records(
         n INTEGER PRIMARY KEY AUTOINCREMENT, uri TEXT NOT NULL UNIQUE, owner TEXT NOT NULL,
         host TEXT NOT NULL, collection TEXT NOT NULL, rkey TEXT NOT NULL,
@@ -58,8 +61,8 @@ const SCHEMA: &[&str] = &[
 /// Older versions kept of each record.
 const MAX_VERSIONS: u32 = 32;
 
-const COLUMNS: &str =
-    "n, collection, rkey, version, level, dek, cid, block, created_at, updated_at";
+pub(super) const COLUMNS: &str =
+    "n, collection, rkey, version, level, dek, cid, block, created_at, updated_at, revision";
 
 /// A record as it is kept.
 #[derive(Clone, Debug)]
@@ -76,6 +79,8 @@ pub(super) struct StoredRecord {
     pub(super) block: Vec<u8>,
     pub(super) created_at: Timestamp,
     pub(super) updated_at: Timestamp,
+    /// When it last changed in any way, for the replica; see [`super::replica`].
+    pub(super) revision: u64,
 }
 
 /// A version that was replaced.
@@ -141,11 +146,16 @@ impl MemoryStore {
         row.as_ref().map(record).transpose()
     }
 
-    pub(super) fn set_level(&self, path: &RecordPath, level: Level) -> Result<(), StoreError> {
+    pub(super) fn set_level(
+        &self,
+        path: &RecordPath,
+        level: Level,
+        revision: u64,
+    ) -> Result<(), StoreError> {
         let [collection, rkey] = texts(path);
         self.db.exec(
-            "UPDATE records SET level = ? WHERE collection = ? AND rkey = ?",
-            params![level.as_str(), collection, rkey],
+            "UPDATE records SET level = ?, revision = ? WHERE collection = ? AND rkey = ?",
+            params![level.as_str(), revision, collection, rkey],
         )
     }
 
@@ -156,7 +166,7 @@ impl MemoryStore {
     ) -> Result<Option<(StoredRecord, Vec<u8>)>, StoreError> {
         let sql = format!("SELECT {COLUMNS}, digest FROM records WHERE request = ?");
         let row = self.db.row(&sql, params![request])?;
-        row.map(|row| Ok((record(&row)?, row.blob(10)?)))
+        row.map(|row| Ok((record(&row)?, row.blob(11)?)))
             .transpose()
     }
 
@@ -202,7 +212,8 @@ impl MemoryStore {
         let (request, digest) = request.unzip();
         let row = self.db.row(
             "INSERT INTO records(collection, rkey, version, level, dek, cid, block, created_at,
-                updated_at, request, digest) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING n",
+                updated_at, request, digest, revision) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             RETURNING n",
             params![
                 collection,
                 rkey,
@@ -215,6 +226,7 @@ impl MemoryStore {
                 record.updated_at,
                 request,
                 digest,
+                record.revision,
             ],
         )?;
         row.ok_or(StoreError::Column(0))?.integer(0)
@@ -246,8 +258,8 @@ impl MemoryStore {
             ],
         )?;
         self.db.exec(
-            "UPDATE records SET version = ?, level = ?, dek = ?, cid = ?, block = ?, updated_at = ?
-             WHERE n = ?",
+            "UPDATE records SET version = ?, level = ?, dek = ?, cid = ?, block = ?, updated_at = ?,
+                revision = ? WHERE n = ?",
             params![
                 new.version,
                 new.level.as_str(),
@@ -255,13 +267,27 @@ impl MemoryStore {
                 new.cid.to_bytes(),
                 &new.block,
                 new.updated_at,
+                new.revision,
                 old.n,
             ],
+        )?;
+        if old.dek == new.dek {
+            return Ok(());
+        }
+        // Rows that were sent to others wrap another key.
+        self.db.exec(
+            "UPDATE shares SET row = NULL WHERE collection = ? AND rkey = ?",
+            names(&new.path),
         )
     }
 
     /// Removes a record with everything that opens it or tells of it.
-    pub(super) fn forget(&self, record: &StoredRecord) -> Result<(), StoreError> {
+    pub(super) fn forget(&self, record: &StoredRecord, revision: u64) -> Result<(), StoreError> {
+        let [collection, rkey] = texts(&record.path);
+        self.db.exec(
+            "INSERT INTO removed_records(revision, collection, rkey) VALUES(?, ?, ?)",
+            params![revision, collection, rkey],
+        )?;
         for sql in [
             "DELETE FROM wraps WHERE collection = ? AND rkey = ?",
             "DELETE FROM shares WHERE collection = ? AND rkey = ?",
@@ -305,7 +331,7 @@ impl MemoryStore {
         );
         let rows = self.db.rows(&sql, params![expression, limit])?;
         rows.iter()
-            .map(|row| Ok((record(row)?, row.real(10)?)))
+            .map(|row| Ok((record(row)?, row.real(11)?)))
             .collect()
     }
 
@@ -457,7 +483,7 @@ pub(super) fn cid(row: &Row, column: usize) -> Result<Cid, StoreError> {
     parse_cid(&row.blob(column)?).map_err(|_error| StoreError::Column(column))
 }
 
-fn record(row: &Row) -> Result<StoredRecord, StoreError> {
+pub(super) fn record(row: &Row) -> Result<StoredRecord, StoreError> {
     Ok(StoredRecord {
         n: row.integer(0)?,
         path: path(row, 1)?,
@@ -468,5 +494,6 @@ fn record(row: &Row) -> Result<StoredRecord, StoreError> {
         block: row.blob(7)?,
         created_at: row.timestamp(8)?,
         updated_at: row.timestamp(9)?,
+        revision: row.integer(10)?,
     })
 }
