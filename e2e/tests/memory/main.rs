@@ -6,6 +6,8 @@
     reason = "tests"
 )]
 
+mod forget;
+mod life;
 mod records;
 mod refusals;
 mod rotation;
@@ -56,6 +58,27 @@ fn list(agent: &Agent, query: &str, limit: usize) -> Vec<Value> {
         };
         cursor = format!("&cursor={next}");
     }
+}
+
+fn remember(agent: &Agent, kind: &str, text: &str, more: Value) -> Value {
+    let mut record = json!({ "$type": format!("agent.memory.{kind}"), "text": text });
+    if let (Some(record), Value::Object(more)) = (record.as_object_mut(), more) {
+        record.extend(more);
+    }
+    store(agent, &json!({ "record": record }))
+}
+
+fn find(agent: &Agent, query: &str) -> Vec<String> {
+    let path = agent.path(&format!("/memory/search?{query}"));
+    let found = agent.client.get(&path).expect(200);
+    texts(found["hits"].as_array().expect("hits"))
+}
+
+fn put(agent: &Agent, path: &str, body: &Value) -> Reply {
+    let headers = [("content-type", "application/json")];
+    agent
+        .client
+        .send("PUT", path, &headers, body.to_string().as_bytes())
 }
 
 fn texts(records: &[Value]) -> Vec<String> {

@@ -2,20 +2,6 @@
 
 use super::*;
 
-fn find(agent: &Agent, query: &str) -> Vec<String> {
-    let path = agent.path(&format!("/memory/search?{query}"));
-    let found = agent.client.get(&path).expect(200);
-    texts(found["hits"].as_array().expect("hits"))
-}
-
-fn remember(agent: &Agent, kind: &str, text: &str, more: Value) -> Value {
-    let mut record = json!({ "$type": format!("agent.memory.{kind}"), "text": text });
-    if let (Some(record), Value::Object(more)) = (record.as_object_mut(), more) {
-        record.extend(more);
-    }
-    store(agent, &json!({ "record": record }))
-}
-
 #[test]
 fn records_are_found_by_their_words_and_forgotten_with_them() {
     let (_turn, deployment) = deployment();
@@ -113,4 +99,40 @@ fn what_matters_more_comes_first_and_queries_are_checked() {
         let path = agent.path(&format!("/memory/search?{query}"));
         agent.client.get(&path).refused(400, code);
     }
+}
+
+#[test]
+fn every_hit_is_reached_page_by_page() {
+    const RECORDS: usize = 420;
+    let (_turn, deployment) = deployment();
+    let agent = deployment.network("alpha").create_agent("pager");
+    for number in 0..RECORDS {
+        store(&agent, &note(&format!("lantern {number}")));
+    }
+    let mut found = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let path = agent.path(&format!("/memory/search?q=lantern&limit=100{cursor}"));
+        let page = agent.client.get(&path).expect(200);
+        found.extend(texts(page["hits"].as_array().unwrap()));
+        let Some(next) = page["cursor"].as_str() else {
+            break;
+        };
+        cursor = format!("&cursor={next}");
+    }
+    found.sort();
+    found.dedup();
+    assert_eq!(found.len(), RECORDS);
+    // A cursor is good for its agent and its words alone.
+    let first = agent
+        .client
+        .get(&agent.path("/memory/search?q=lantern&limit=5"));
+    let cursor = first.expect(200)["cursor"].as_str().unwrap().to_owned();
+    let other = deployment.network("alpha").create_agent("pagers-neighbour");
+    for (agent, query) in [(&agent, "q=lamp"), (&other, "q=lantern")] {
+        let path = agent.path(&format!("/memory/search?{query}&cursor={cursor}"));
+        agent.client.get(&path).refused(400, "INVALID_CURSOR");
+    }
+    let list = agent.path(&format!("/memory?cursor={cursor}"));
+    agent.client.get(&list).refused(400, "INVALID_CURSOR");
 }

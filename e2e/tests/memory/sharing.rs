@@ -4,13 +4,13 @@ use entente_e2e::wait::{PATIENCE, wait_for};
 
 use super::*;
 
-fn share(agent: &Agent, record: &Value, with: &str) -> Reply {
+pub(super) fn share(agent: &Agent, record: &Value, with: &str) -> Reply {
     let body = json!({ "with": with });
     agent.client.post(&path(agent, record, "/share"), &body)
 }
 
 /// Waits until an agent has a record of another one at this version.
-fn has(agent: &Agent, record: &Value, version: u64) -> Value {
+pub(super) fn has(agent: &Agent, record: &Value, version: u64) -> Value {
     let uri = record["uri"].as_str().unwrap();
     let path = agent.path(&format!("/memory/shared?uri={uri}"));
     wait_for("the shared record", PATIENCE, || {
@@ -20,14 +20,8 @@ fn has(agent: &Agent, record: &Value, version: u64) -> Value {
     })
 }
 
-fn put(agent: &Agent, record: &Value, text: &str) -> Value {
-    let body = note(text).to_string();
-    let headers = [("content-type", "application/json")];
-    let path = path(agent, record, "");
-    agent
-        .client
-        .send("PUT", &path, &headers, body.as_bytes())
-        .expect(200)
+fn change(agent: &Agent, record: &Value, text: &str) -> Value {
+    put(agent, &path(agent, record, ""), &note(text)).expect(200)
 }
 
 #[test]
@@ -56,7 +50,7 @@ fn a_record_is_shared_within_and_across_networks_and_its_changes_follow() {
             (&json!(owner.address), &record["cid"])
         );
     }
-    put(&owner, &record, "the plan, second draft");
+    change(&owner, &record, "the plan, second draft");
     for reader in [&near, &far] {
         assert_eq!(
             has(reader, &record, 2)["record"]["text"],
@@ -74,7 +68,7 @@ fn a_record_is_shared_within_and_across_networks_and_its_changes_follow() {
         has(&far, &record, 2)["record"]["text"],
         "the plan, second draft"
     );
-    put(&owner, &record, "the plan, third draft");
+    change(&owner, &record, "the plan, third draft");
     assert_eq!(
         has(&far, &record, 3)["record"]["text"],
         "the plan, third draft"
@@ -103,7 +97,7 @@ fn a_share_taken_back_shows_nothing_new() {
     );
     assert_ne!(left["cid"], record["cid"], "a new key and a new ciphertext");
     owner.client.delete(&path).refused(404, "NOT_SHARED");
-    put(&owner, &record, "for one");
+    change(&owner, &record, "for one");
     assert_eq!(has(&kept, &record, 3)["record"]["text"], "for one");
     assert_eq!(
         has(&dropped, &record, 1)["record"]["text"],

@@ -266,6 +266,36 @@ pub const TABLE: &[Entry] = &[
         Route::ReadMemory,
     ),
     entry(
+        "GET",
+        "/agents/:name/memory/settings",
+        AgentMail,
+        Route::ReadMemory,
+    ),
+    entry(
+        "PUT",
+        "/agents/:name/memory/settings",
+        AgentMail,
+        Route::WriteMemory,
+    ),
+    entry(
+        "GET",
+        "/agents/:name/memory/compaction",
+        AgentMail,
+        Route::ReadMemory,
+    ),
+    entry(
+        "POST",
+        "/agents/:name/memory/compaction",
+        AgentMail,
+        Route::WriteMemory,
+    ),
+    entry(
+        "POST",
+        "/agents/:name/memory/:id/forget",
+        AgentMail,
+        Route::DeleteMemory,
+    ),
+    entry(
         "POST",
         "/agents/:name/memory/:id/share",
         AgentMail,

@@ -1,7 +1,7 @@
 //! Blinding the words of an index, so that memory is searched without decrypting it.
 //!
 //! ```text
-//! space key = HKDF-Expand(root, "entente blind" ‖ space)      space = "private" or "public"
+//! space key = HKDF-Expand(root, "entente blind" ‖ space)      space = "private", "public" or "links"
 //! token     = base32(HMAC-SHA256(space key, word)[..10])      16 characters of a-z, 2-7
 //! ```
 //!
@@ -85,6 +85,17 @@ impl BlindRoot {
             Space::Private => b"private",
             Space::Public => b"public",
         };
+        self.key(name)
+    }
+
+    /// Derives the key that blinds which record names which: what replaces what, what was made from
+    /// what.
+    #[must_use]
+    pub fn links(&self) -> BlindKey {
+        self.key(b"links")
+    }
+
+    fn key(&self, name: &[u8]) -> BlindKey {
         let root = Prk::extract(LABEL, &*self.0);
         BlindKey(root.expand(&[LABEL, name]))
     }

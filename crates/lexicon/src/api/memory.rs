@@ -66,6 +66,15 @@ pub struct RecordHead {
     /// Agents it is shared with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shared_with: Vec<SharedWith>,
+    /// The record that replaces it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superseded_by: Option<String>,
+    /// Since when it is in the archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived_at: Option<Timestamp>,
+    /// Since when it says something of a record that was forgotten: replace or delete it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_since: Option<Timestamp>,
 }
 
 /// An agent that a record is shared with.
@@ -171,7 +180,7 @@ pub struct SearchHit {
     /// The record.
     #[serde(flatten)]
     pub record: RecordView,
-    /// Relevance × importance × recency; higher is better.
+    /// Relevance × importance × recency; higher is better, among hits of a page.
     pub score: f64,
 }
 
@@ -180,6 +189,9 @@ pub struct SearchHit {
 pub struct SearchResult {
     /// What was found.
     pub hits: Vec<SearchHit>,
+    /// Where the next page begins; none after the last. A page may be empty and have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
 }
 
 /// `GET /agents/:name/memory/replica`: how far the replica in D1 is.

@@ -29,13 +29,20 @@ impl Decay {
     /// and slower to fade.
     #[must_use]
     pub fn strength(&self, memory: &Memory, now: Timestamp) -> f64 {
+        memory.importance.get() * self.freshness(memory, now)
+    }
+
+    /// Returns what is left of a memory whatever it matters: 1 just after it was written or read,
+    /// and less from then on.
+    #[must_use]
+    pub fn freshness(&self, memory: &Memory, now: Timestamp) -> f64 {
         let touched = memory
             .last_read
             .map_or(memory.written, |read| read.max(memory.written));
         let age = now.0.saturating_sub(touched.0);
         let doublings = memory.reads.saturating_add(1).ilog2();
         let half_life = self.half_life_ms.saturating_mul(u64::from(doublings) + 1);
-        memory.importance.get() * halved(age, half_life)
+        halved(age, half_life)
     }
 }
 

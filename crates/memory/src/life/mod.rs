@@ -10,11 +10,13 @@
 //! | [`validity`] | from when to when a fact holds; which of several holds now |
 //! | [`decay`] | how strong a memory is |
 //! | [`compaction`] | which episodes roll up into a summary that keeps the CIDs it covers |
+//! | [`extract`] | a summary made of the sentences that say most |
 //! | [`retention`] | what goes to the archive, and what leaves it |
 //! | [`forget`] | everything that must go with a record, and what could not be reached |
 
 pub mod compaction;
 pub mod decay;
+pub mod extract;
 pub mod forget;
 pub mod retention;
 pub mod validity;

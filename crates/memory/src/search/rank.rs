@@ -2,6 +2,9 @@
 
 use entente_lexicon::Timestamp;
 
+use crate::life::Memory;
+use crate::life::decay::Decay;
+
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// How much a memory matters, from 0 to 1; 0.5 unless somebody says otherwise.
@@ -84,6 +87,17 @@ impl Ranking {
         let importance = raised(self.importance_floor, importance.get());
         relevance * importance * self.recency(at, now)
     }
+
+    /// Returns the rank of a memory that was read, too: [`Decay`](crate::life::decay::Decay), under
+    /// this ranking's half-life, takes the place of mere age.
+    #[must_use]
+    pub fn of(&self, relevance: f64, memory: &Memory, now: Timestamp) -> f64 {
+        let decay = Decay {
+            half_life_ms: self.half_life_ms,
+        };
+        let importance = raised(self.importance_floor, memory.importance.get());
+        relevance * importance * raised(self.recency_floor, decay.freshness(memory, now))
+    }
 }
 
 /// What is left of 1 after `age`: ½ after each half-life.
@@ -114,6 +128,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::life::testing::memory;
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -149,6 +164,23 @@ mod tests {
         assert!(score(1.0, 0.9, NOW) > score(1.0, 0.1, NOW));
         // Old and unimportant, but the only one that fits well.
         assert!(score(3.0, 0.0, Timestamp(0)) > score(1.0, 1.0, NOW));
+    }
+
+    #[test]
+    fn what_was_read_again_ranks_as_new_and_what_was_never_read_by_its_age() {
+        let ranking = Ranking::default();
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
+        let year_ago = Timestamp(NOW.0 - 365 * DAY_MS);
+        let unread = memory("a", year_ago.0);
+        let by_age = ranking.score(2.0, unread.importance, year_ago, NOW);
+        assert!(near(ranking.of(2.0, &unread, NOW), by_age));
+        let read = Memory {
+            reads: 1,
+            last_read: Some(NOW),
+            ..unread
+        };
+        let as_new = ranking.score(2.0, read.importance, NOW, NOW);
+        assert!(near(ranking.of(2.0, &read, NOW), as_new));
     }
 
     #[test]

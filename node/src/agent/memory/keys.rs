@@ -76,6 +76,7 @@ impl Core {
     pub(in crate::agent) fn tend_memory(self: &Rc<Self>) {
         self.tell_sharers();
         self.tend_replica();
+        self.tend_life();
         match self.rewrap_some() {
             Ok(true) => self.wake_in(0),
             Ok(false) => {}

@@ -4,19 +4,25 @@
 //! search knows of it are one transaction, and only then is anything answered. Start reading at
 //! [`records`].
 
+mod compact;
+mod forget;
 mod keys;
+mod life;
+mod life_store;
 mod query;
 mod records;
 mod replica;
 mod replica_store;
 mod routes;
 mod search;
+mod settings;
 mod share;
 mod share_store;
 mod shared;
 mod store;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use entente_lexicon::{RecordPath, Tid, Timestamp};
@@ -41,6 +47,8 @@ pub(super) struct Memory {
     usage: Cell<Option<(u64, u64)>>,
     /// How far the replica is behind.
     replica: replica::Replica,
+    /// How often records were read and when last, until that is stored.
+    reads: RefCell<BTreeMap<u64, (u32, Timestamp)>>,
     /// Whether the tables are known to be there.
     ready: Cell<bool>,
     /// Whether those who share records are being told of changes.
@@ -56,6 +64,7 @@ impl Memory {
             indexes: RefCell::new(None),
             usage: Cell::new(None),
             replica: replica::Replica::default(),
+            reads: RefCell::new(BTreeMap::new()),
             ready: Cell::new(false),
             telling: Cell::new(false),
         }

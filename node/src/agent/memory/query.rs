@@ -10,15 +10,20 @@ use serde_json::Value;
 
 use crate::agent::core::Core;
 use crate::agent::identity::Me;
+use crate::agent::memory::life::Shown;
 use crate::agent::memory::path_of;
 use crate::agent::memory::records::object;
+use crate::agent::memory::search::instant;
 use crate::agent::memory::store::{Listing, StoredVersion};
 use crate::agent::read::given;
 use crate::error::ApiError;
+use crate::internal;
 
 const DEFAULT_PAGE: u32 = 50;
 const MAX_PAGE: u32 = 100;
 const TAG_LENGTH: usize = 8;
+/// Records that are opened for one page at most.
+const MAX_OPENED: u32 = 500;
 
 /// The query of a list.
 #[derive(Debug, Default, Deserialize)]
@@ -28,6 +33,9 @@ pub(super) struct Query {
     cursor: Option<String>,
     limit: Option<String>,
     reverse: Option<String>,
+    state: Option<String>,
+    #[serde(rename = "validAt")]
+    valid_at: Option<String>,
 }
 
 impl Core {
@@ -35,22 +43,44 @@ impl Core {
     pub(super) fn get_record(&self, id: &str) -> Result<RecordView, ApiError> {
         let me = self.identity()?;
         let record = self.known(&path_of(id)?, None)?;
+        self.was_read(record.n);
         self.view(&me, &record)
     }
 
     /// Lists records in the order in which they were first stored.
     pub(super) fn list_records(&self, query: &Query) -> Result<RecordList, ApiError> {
         let me = self.identity()?;
-        let listing = query.listing(&me)?;
-        let limit = listing.limit;
-        let records = self.memory.store.list(&listing)?;
-        let whole = records.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-        let last = records.last().filter(|_last| whole).map(|last| last.n);
-        let views = records.iter().map(|record| self.view(&me, record));
-        Ok(RecordList {
-            records: views.collect::<Result<_, _>>()?,
-            cursor: last.map(|n| cursor(&me, n)),
-        })
+        let mut listing = query.listing(&me)?;
+        let valid_at = instant("validAt", given(&query.valid_at))?;
+        let shown = Shown::read(given(&query.state), valid_at, internal::now())?;
+        let most = usize::try_from(listing.limit).unwrap_or(usize::MAX);
+        let mut views = Vec::new();
+        // What is not shown is opened to know that; of that, one page takes so much.
+        let mut left = MAX_OPENED;
+        loop {
+            let records = self.memory.store.list(&listing)?;
+            let whole = records.len() >= most;
+            for record in &records {
+                left = left.saturating_sub(1);
+                listing.after = Some(record.n);
+                let value = object(&self.plain(&me, record)?)?;
+                let standing = self.standing(&me, record, &value, shown.at)?;
+                if shown.admits(&standing) {
+                    views.push(self.view_as(&me, record, value, &standing)?);
+                }
+                if views.len() >= most || left == 0 {
+                    break;
+                }
+            }
+            let full = views.len() >= most || left == 0;
+            if full || !whole {
+                let last = listing.after.filter(|_last| full);
+                return Ok(RecordList {
+                    records: views,
+                    cursor: last.map(|n| cursor(&me, n)),
+                });
+            }
+        }
     }
 
     /// Returns what a record was, the newest version first.
@@ -133,21 +163,30 @@ pub(super) fn limit(text: Option<&str>) -> Result<u32, ApiError> {
 
 /// Writes where a page ends: a place, and this agent's own mark under it, so that the cursor of
 /// another agent's list is known for one.
-fn cursor(me: &Me, n: u64) -> String {
+pub(super) fn cursor(me: &Me, n: u64) -> String {
+    cursor_in(me, b"", n)
+}
+
+pub(super) fn place_of(me: &Me, text: &str) -> Option<u64> {
+    place_in(me, b"", text)
+}
+
+/// Writes a cursor that is good for one list alone: the one that `list` names.
+pub(super) fn cursor_in(me: &Me, list: &[u8], n: u64) -> String {
     let place = n.to_be_bytes();
-    let mark = hmac_sha256(&me.cursor_key(), &[&place]);
+    let mark = hmac_sha256(&me.cursor_key(), &[&place, list]);
     let mark = mark.get(..TAG_LENGTH).unwrap_or_default();
     BASE32.encode(&[&place, mark].concat())
 }
 
-fn place_of(me: &Me, text: &str) -> Option<u64> {
+pub(super) fn place_in(me: &Me, list: &[u8], text: &str) -> Option<u64> {
     let bytes = BASE32.decode(text.as_bytes()).ok()?;
     let (place, _mark) = bytes.split_first_chunk::<8>()?;
     let n = u64::from_be_bytes(*place);
-    (cursor(me, n) == text).then_some(n)
+    (cursor_in(me, list, n) == text).then_some(n)
 }
 
-fn foreign_cursor() -> ApiError {
+pub(super) fn foreign_cursor() -> ApiError {
     ApiError::bad_request(
         "INVALID_CURSOR",
         "`cursor` is not one of this agent's: pass what the last page returned, or none to start over.",

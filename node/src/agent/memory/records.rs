@@ -3,18 +3,23 @@
 use std::rc::Rc;
 
 use entente_lexicon::api::memory::{NewRecord, PutRecord, RecordHead, RecordView, SharedWith};
+use entente_lexicon::records::MemoryFields;
 use entente_lexicon::schema::{self, Code, Fault, KeyKind};
 use entente_lexicon::{Nsid, RecordKey, RecordPath, Tid, Timestamp};
+use entente_memory::life::Validity;
 use entente_memory::repo::Cid;
 use entente_memory::repo::json::{JsonError, from_json, to_json};
 use entente_memory::sealed::{Sealed, record_cid};
 use entente_trust::crypto::hash;
 use entente_trust::memory::{Act, Dek, DekId, Effect, Level, MemoryError, record};
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use crate::agent::core::Core;
 use crate::agent::identity::Me;
 use crate::agent::memory::keys::{damaged, place};
+use crate::agent::memory::life::Standing;
+use crate::agent::memory::life_store::Link;
 use crate::agent::memory::store::StoredRecord;
 use crate::agent::memory::{id_of, micros, path_of};
 use crate::agent::repo::RepoTree;
@@ -74,17 +79,30 @@ impl Core {
             ));
         }
         self.check_room(checked.plain.len())?;
-        let dek = Dek::generate(&mut internal::rng());
-        let mut stored = seal(&me, &checked.path, &dek, 1, &checked.plain, now)?;
         let key = key.as_ref().map(|(key, digest)| (key.as_str(), *digest));
-        self.memory.store.transaction(|| {
-            self.keep_dek(&me, &checked.path, &dek)?;
-            stored.revision = self.next_revision()?;
-            stored.n = self.memory.store.insert(&stored, key)?;
-            self.index(&me, &stored, &checked.value)?;
-            self.wrote(&me, None, Some(&stored))
-        })?;
+        let stored = self
+            .memory
+            .store
+            .transaction(|| self.insert_record(&me, &checked, key, now))?;
         Ok((self.view_of(&me, &stored, checked.value)?, true))
+    }
+
+    /// Stores a record that there is not yet, private. Part of the caller's transaction.
+    pub(super) fn insert_record(
+        &self,
+        me: &Me,
+        checked: &Checked,
+        key: Option<(&str, [u8; 32])>,
+        now: Timestamp,
+    ) -> Result<StoredRecord, ApiError> {
+        let dek = Dek::generate(&mut internal::rng());
+        let mut stored = seal(me, &checked.path, &dek, 1, &checked.plain, now)?;
+        self.keep_dek(me, &checked.path, &dek)?;
+        stored.revision = self.next_revision()?;
+        stored.n = self.memory.store.insert(&stored, key)?;
+        self.index(me, &stored, &checked.value)?;
+        self.wrote(me, None, Some(&stored))?;
+        Ok(stored)
     }
 
     /// Replaces a record by its next version, at the level it has.
@@ -100,6 +118,15 @@ impl Core {
         let (collection, rkey) = (path.collection().clone(), path.rkey().clone());
         let checked = self.check(Some(collection), Some(rkey), request.record, now)?;
         self.check_room(checked.plain.len())?;
+        if self.memory.store.life(old.n)?.stale_since.is_some() {
+            // What it said of a record that was forgotten goes with its versions and their keys.
+            let new = self
+                .memory
+                .store
+                .transaction(|| self.rewrite(&me, &old, &checked, now))?;
+            self.tell_sharers();
+            return self.view_of(&me, &new, checked.value);
+        }
         let new = match old.dek {
             Some(dek) => {
                 let dek = self.open_dek(&me, &path, dek)?;
@@ -116,6 +143,7 @@ impl Core {
         };
         self.memory.store.transaction(|| {
             self.memory.store.replace(&old, &new)?;
+            self.memory.store.revive(new.n)?;
             self.index(&me, &new, &checked.value)?;
             self.wrote(&me, Some(&old), Some(&new))
         })?;
@@ -188,13 +216,16 @@ impl Core {
             ..new
         };
         self.memory.store.replace(old, &new)?;
+        if level == Level::Public {
+            self.memory.store.keep_told(&new.path, None, "")?;
+        }
         self.index(me, &new, &object(&plain)?)?;
         self.wrote(me, Some(old), Some(&new))?;
         Ok(new)
     }
 
     /// Signs the trees as a write leaves them. Part of the write's transaction.
-    fn wrote(
+    pub(super) fn wrote(
         &self,
         me: &Me,
         old: Option<&StoredRecord>,
@@ -206,6 +237,10 @@ impl Core {
             let Some(record) = new.or(old) else { continue };
             let write = (record.path.clone(), new.map(|new| new.cid));
             self.commit_records(tree, (&me.did, &me.repo), &[write])?;
+        }
+        if let (Some(old), Some(new)) = (old, new) {
+            let was = self.indexes(me)?.cid(&old.cid);
+            self.memory.store.keep_link(new.n, Link::Was, &was)?;
         }
         let bytes = |record: &StoredRecord| record.block.len();
         self.memory.count(old.map(bytes), new.map(bytes));
@@ -287,6 +322,18 @@ impl Core {
         stored: &StoredRecord,
         value: Map<String, Value>,
     ) -> Result<RecordView, ApiError> {
+        let standing = self.standing(me, stored, &value, internal::now())?;
+        self.view_as(me, stored, value, &standing)
+    }
+
+    /// Shows a record that was opened, and what has become of it.
+    pub(super) fn view_as(
+        &self,
+        me: &Me,
+        stored: &StoredRecord,
+        value: Map<String, Value>,
+        standing: &Standing,
+    ) -> Result<RecordView, ApiError> {
         let shares = match stored.level {
             Level::Shared => self.memory.store.shares(&stored.path)?,
             Level::Private | Level::Public => Vec::new(),
@@ -306,12 +353,15 @@ impl Core {
                 created_at: stored.created_at,
                 updated_at: stored.updated_at,
                 shared_with: with.collect(),
+                superseded_by: standing.superseded_by.as_ref().map(id_of),
+                archived_at: standing.life.archived_at,
+                stale_since: standing.life.stale_since,
             },
             record: Value::Object(value),
         })
     }
 
-    fn check(
+    pub(super) fn check(
         &self,
         collection: Option<Nsid>,
         rkey: Option<RecordKey>,
@@ -340,6 +390,7 @@ impl Core {
         let Value::Object(value) = whole else {
             return Err(ApiError::internal("a record is no object any more"));
         };
+        check_validity(&value)?;
         let plain = from_json(&value).map_err(|error: JsonError| {
             ApiError::bad_request(
                 "INVALID_RECORD",
@@ -375,7 +426,7 @@ impl Core {
         tid.into()
     }
 
-    fn check_room(&self, more: usize) -> Result<(), ApiError> {
+    pub(super) fn check_room(&self, more: usize) -> Result<(), ApiError> {
         let (records, bytes) = self.memory.usage()?;
         let full = records >= MAX_RECORDS || bytes.saturating_add(more as u64) > MAX_BYTES;
         if full {
@@ -386,6 +437,17 @@ impl Core {
             ));
         }
         Ok(())
+    }
+}
+
+/// A memory holds for some time at least.
+fn check_validity(value: &Map<String, Value>) -> Result<(), ApiError> {
+    let Ok(fields) = MemoryFields::deserialize(value) else {
+        return Ok(());
+    };
+    match Validity::new(fields.valid_from, fields.valid_to) {
+        Ok(_validity) => Ok(()),
+        Err(error) => Err(ApiError::bad_request(error.code(), format!("{error}."))),
     }
 }
 
@@ -422,12 +484,12 @@ fn validate(collection: &Nsid, rkey: &RecordKey, value: &Value) -> Result<(), Ap
     ))
 }
 
-fn next(old: &StoredRecord) -> u64 {
+pub(super) fn next(old: &StoredRecord) -> u64 {
     old.version.saturating_add(1)
 }
 
 /// Seals a version of a record.
-fn seal(
+pub(super) fn seal(
     me: &Me,
     path: &RecordPath,
     dek: &Dek,
@@ -451,7 +513,12 @@ fn seal(
 }
 
 /// Makes a version of a record that everyone can read.
-fn open(path: &RecordPath, version: u64, block: Vec<u8>, now: Timestamp) -> StoredRecord {
+pub(super) fn open(
+    path: &RecordPath,
+    version: u64,
+    block: Vec<u8>,
+    now: Timestamp,
+) -> StoredRecord {
     StoredRecord {
         n: 0,
         path: path.clone(),

@@ -2,7 +2,7 @@
 
 use entente_lexicon::RecordPath;
 
-use crate::agent::memory::store::{COLUMNS, MemoryStore, StoredRecord, path, record, texts};
+use crate::agent::memory::store::{COLUMNS, MemoryStore, StoredRecord, names, path, record, texts};
 use crate::params;
 use crate::store::sqlite::{Row, StoreError};
 
@@ -26,6 +26,12 @@ pub(super) struct ShareRow {
 }
 
 impl MemoryStore {
+    /// Tells whether the replica may still have a record that was removed.
+    pub(super) fn is_being_removed(&self, path: &RecordPath) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM removed_records WHERE collection = ? AND rkey = ? LIMIT 1";
+        Ok(self.db.row(sql, names(path))?.is_some())
+    }
+
     /// Returns the last revision; 0 where there is none.
     pub(super) fn last_revision(&self) -> Result<u64, StoreError> {
         let row = self.db.row(

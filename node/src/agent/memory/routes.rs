@@ -8,6 +8,7 @@ use worker::{Method, Request, Response};
 
 use crate::agent::core::Core;
 use crate::agent::memory::query::Query;
+use crate::agent::read::given;
 use crate::agent::wire::{self, ReplicaFailed};
 use crate::error::ApiError;
 use crate::routes::body;
@@ -44,6 +45,13 @@ impl Core {
             (Method::Get, ["shared"]) => json(&self.list_shared(&request.query()?)?)?,
             (Method::Post, ["rotate"]) => json(&self.rotate_memory()?)?,
             (Method::Get, ["rotation"]) => json(&self.rotation()?)?,
+            (Method::Get, ["settings"]) => json(&self.settings()?)?,
+            (Method::Put, ["settings"]) => json(&self.set_settings(body::json(request).await?)?)?,
+            (Method::Get, ["compaction"]) => {
+                let page: Page = request.query()?;
+                json(&self.compaction_plan(given(&page.cursor))?)?
+            }
+            (Method::Post, ["compaction"]) => json(&self.compact(&body::json(request).await?)?)?,
             (Method::Get, [id]) => json(&self.get_record(id)?)?,
             (Method::Put, [id]) => {
                 let record: PutRecord = body::json(request).await?;
@@ -53,6 +61,10 @@ impl Core {
                 let swap: Swap = request.query()?;
                 self.delete_record(id, swap.swap_record.as_deref())?;
                 Response::empty()?.with_status(204)
+            }
+            (Method::Post, [id, "forget"]) => {
+                let swap: Swap = request.query()?;
+                json(&self.forget_record(id, swap.swap_record.as_deref())?)?
             }
             (Method::Get, [id, "history"]) => json(&self.record_history(id)?)?,
             (Method::Post, [id, "public"]) => json(&self.publish_record(id)?)?,
@@ -95,6 +107,11 @@ impl Core {
 #[serde(rename_all = "camelCase")]
 struct Swap {
     swap_record: Option<String>,
+}
+
+#[derive(serde::Deserialize)]
+struct Page {
+    cursor: Option<String>,
 }
 
 fn json(value: &impl Serialize) -> Result<Response, ApiError> {

@@ -5,20 +5,24 @@
 
 use std::rc::Rc;
 
-use entente_lexicon::Timestamp;
 use entente_lexicon::api::memory::{SearchHit, SearchResult};
 use entente_lexicon::records::MemoryFields;
+use entente_lexicon::{RecordPath, Timestamp};
 use entente_memory::life::Validity;
+use entente_memory::repo::Cid;
 use entente_memory::search::Index;
 use entente_memory::search::filter::{Filter, SourceFilter, Traits};
-use entente_memory::search::rank::{Importance, Ranking};
-use entente_trust::memory::blind::{BlindRoot, Space};
+use entente_memory::search::rank::Ranking;
+use entente_trust::crypto::hash::sha256;
+use entente_trust::memory::blind::{BlindKey, BlindRoot, Space};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::agent::core::Core;
 use crate::agent::identity::Me;
-use crate::agent::memory::query::limit;
+use crate::agent::memory::life::Shown;
+use crate::agent::memory::query::{cursor_in, foreign_cursor, limit, place_in};
+use crate::agent::memory::records::object;
 use crate::agent::memory::store::StoredRecord;
 use crate::agent::read::given;
 use crate::error::ApiError;
@@ -26,8 +30,9 @@ use crate::internal;
 
 /// Where the sealed root of all blinding is kept.
 const ROOT: &str = "blind-root";
-/// Hits that are opened and ranked for one answer: the best by their words alone.
-const MAX_OPENED: u32 = 400;
+/// Hits of each space that are opened and ranked for one answer: the best by their words alone, and
+/// page by page the next best.
+const WINDOW: u32 = 400;
 /// The longest text to look for.
 const MAX_QUERY_BYTES: usize = 4_096;
 
@@ -35,9 +40,20 @@ const MAX_QUERY_BYTES: usize = 4_096;
 pub(super) struct Indexes {
     private: Index,
     public: Index,
+    links: BlindKey,
 }
 
 impl Indexes {
+    /// Blinds the path of a record, by which others name it.
+    pub(super) fn path(&self, path: &RecordPath) -> String {
+        self.links.token(&format!("path {path}"))
+    }
+
+    /// Blinds the CID of a record, by which others name it.
+    pub(super) fn cid(&self, cid: &Cid) -> String {
+        self.links.token(&format!("cid {cid}"))
+    }
+
     fn of(&self, space: Space) -> &Index {
         match space {
             Space::Private => &self.private,
@@ -56,11 +72,14 @@ pub(super) struct SearchQuery {
     until: Option<String>,
     valid_at: Option<String>,
     source: Option<String>,
+    state: Option<String>,
+    cursor: Option<String>,
     limit: Option<String>,
 }
 
 impl Core {
-    fn indexes(&self, me: &Me) -> Result<Rc<Indexes>, ApiError> {
+    /// Returns what blinds words and the names of records.
+    pub(super) fn indexes(&self, me: &Me) -> Result<Rc<Indexes>, ApiError> {
         if let Some(indexes) = self.memory.indexes.borrow().as_ref() {
             return Ok(Rc::clone(indexes));
         }
@@ -77,6 +96,7 @@ impl Core {
         let indexes = Rc::new(Indexes {
             private: Index::new(root.space(Space::Private)),
             public: Index::new(root.space(Space::Public)),
+            links: root.links(),
         });
         self.memory.indexes.replace(Some(Rc::clone(&indexes)));
         Ok(indexes)
@@ -90,6 +110,10 @@ impl Core {
         record: &StoredRecord,
         value: &Map<String, Value>,
     ) -> Result<(), ApiError> {
+        self.keep_life(me, record, value)?;
+        if self.memory.store.life(record.n)?.stale_since.is_some() {
+            return Ok(());
+        }
         let space = space_of(record);
         let tokens = self.indexes(me)?.of(space).tokens(&words(value));
         self.memory.store.unindex(record.n)?;
@@ -100,7 +124,133 @@ impl Core {
     /// Finds records by words, the best first.
     pub(super) fn search(&self, query: &SearchQuery) -> Result<SearchResult, ApiError> {
         let me = self.identity()?;
-        let text = given(&query.q).ok_or_else(|| {
+        let asked = query.read(&me, internal::now())?;
+        let (found, more) = self.candidates(&me, &asked)?;
+        let mut hits = Vec::new();
+        for (record, relevance) in found {
+            hits.extend(
+                self.hit(&me, &asked, &record, relevance)?
+                    .map(|hit| (record.n, hit)),
+            );
+        }
+        hits.sort_by(|a, b| b.1.score.total_cmp(&a.1.score));
+        let Place { window, offset } = asked.place;
+        let page = hits.len().saturating_sub(offset);
+        let next = if page > asked.most {
+            Some(Place {
+                window,
+                offset: offset.saturating_add(asked.most),
+            })
+        } else {
+            more.then(|| Place {
+                window: window.saturating_add(1),
+                offset: 0,
+            })
+        };
+        let hits = hits.into_iter().skip(offset).take(asked.most);
+        let hits = hits.map(|(n, hit)| {
+            self.was_read(n);
+            hit
+        });
+        Ok(SearchResult {
+            hits: hits.collect(),
+            cursor: next.map(|next| cursor_in(&me, &asked.list, next.number())),
+        })
+    }
+
+    /// Returns what one window of hits consists of, and whether there is another one after it. What
+    /// FTS5 finds is ordered by relevance alone; only within a window does the rest of the rank count.
+    fn candidates(
+        &self,
+        me: &Me,
+        asked: &Asked,
+    ) -> Result<(Vec<(StoredRecord, f64)>, bool), ApiError> {
+        let indexes = self.indexes(me)?;
+        let skip = asked.place.window.saturating_mul(WINDOW);
+        let (mut found, mut more) = (Vec::new(), false);
+        for space in [Space::Private, Space::Public] {
+            let Some(expression) = indexes.of(space).query(&asked.text) else {
+                continue;
+            };
+            let query = (space, expression.as_str());
+            let archive = asked.shown.archive();
+            let matching = self.memory.store.matching(query, archive, (skip, WINDOW))?;
+            more |= matching.len() >= usize::try_from(WINDOW).unwrap_or(usize::MAX);
+            found.extend(matching);
+        }
+        Ok((found, more))
+    }
+
+    /// Opens what was found, and ranks it; nothing if it is not what was asked for.
+    fn hit(
+        &self,
+        me: &Me,
+        asked: &Asked,
+        record: &StoredRecord,
+        relevance: f64,
+    ) -> Result<Option<SearchHit>, ApiError> {
+        let value = object(&self.plain(me, record)?)?;
+        let Ok(fields) = MemoryFields::deserialize(&value) else {
+            return Ok(None);
+        };
+        let traits = Traits {
+            collection: record.path.collection().as_str(),
+            written: fields.created_at.unwrap_or(record.created_at),
+            validity: Validity::new(fields.valid_from, fields.valid_to).unwrap_or_default(),
+            source: fields.source.as_ref(),
+        };
+        if !asked.filter.passes(&traits) {
+            return Ok(None);
+        }
+        let standing = self.standing(me, record, &value, asked.shown.at)?;
+        if !asked.shown.admits(&standing) {
+            return Ok(None);
+        }
+        let known = self.ranked_as(me, record, &value, &standing.life);
+        Ok(Some(SearchHit {
+            score: Ranking::default().of(relevance, &known, asked.now),
+            record: self.view_as(me, record, value, &standing)?,
+        }))
+    }
+}
+
+/// Where a page of hits begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Place {
+    window: u32,
+    offset: usize,
+}
+
+impl Place {
+    fn number(self) -> u64 {
+        let offset = u64::try_from(self.offset).unwrap_or(u64::MAX);
+        (u64::from(self.window) << 32) | offset.min(u64::from(u32::MAX))
+    }
+
+    fn of(number: u64) -> Self {
+        let [high, low] = [number >> 32, number & u64::from(u32::MAX)];
+        Self {
+            window: u32::try_from(high).unwrap_or(u32::MAX),
+            offset: usize::try_from(low).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+/// A query that was checked.
+struct Asked {
+    text: String,
+    most: usize,
+    filter: Filter,
+    shown: Shown,
+    place: Place,
+    /// What its cursors are good for.
+    list: [u8; 32],
+    now: Timestamp,
+}
+
+impl SearchQuery {
+    fn read(&self, me: &Me, now: Timestamp) -> Result<Asked, ApiError> {
+        let text = given(&self.q).ok_or_else(|| {
             ApiError::bad_request("INVALID_QUERY", "`q` is what to look for: ?q=harbour.")
         })?;
         if text.len() > MAX_QUERY_BYTES {
@@ -109,49 +259,23 @@ impl Core {
                 "`q` is at most 4,096 bytes long.",
             ));
         }
-        let most = limit(given(&query.limit))?;
-        let filter = query.filter()?;
-        let indexes = self.indexes(&me)?;
-        let (now, ranking) = (internal::now(), Ranking::default());
-        let mut hits = Vec::new();
-        for space in [Space::Private, Space::Public] {
-            let Some(expression) = indexes.of(space).query(text) else {
-                continue;
-            };
-            let found = self
-                .memory
-                .store
-                .matching(space, expression.as_str(), MAX_OPENED)?;
-            for (record, relevance) in found {
-                let view = self.view(&me, &record)?;
-                let Ok(fields) = MemoryFields::of(&view.record) else {
-                    continue;
-                };
-                let written = fields.created_at.unwrap_or(record.created_at);
-                let traits = Traits {
-                    collection: record.path.collection().as_str(),
-                    written,
-                    validity: Validity::new(fields.valid_from, fields.valid_to).unwrap_or_default(),
-                    source: fields.source.as_ref(),
-                };
-                if !filter.passes(&traits) {
-                    continue;
-                }
-                let importance = Importance::of_hundred(fields.importance);
-                let score = ranking.score(relevance, importance, written, now);
-                hits.push(SearchHit {
-                    record: view,
-                    score,
-                });
-            }
-        }
-        hits.sort_by(|a, b| b.score.total_cmp(&a.score));
-        hits.truncate(usize::try_from(most).unwrap_or(usize::MAX));
-        Ok(SearchResult { hits })
+        let valid_at = instant("validAt", given(&self.valid_at))?;
+        let list = sha256(&[b"search", text.as_bytes()]);
+        let place = match given(&self.cursor) {
+            None => Place::default(),
+            Some(text) => Place::of(place_in(me, &list, text).ok_or_else(foreign_cursor)?),
+        };
+        Ok(Asked {
+            text: text.to_owned(),
+            most: usize::try_from(limit(given(&self.limit))?).unwrap_or(usize::MAX),
+            filter: self.filter()?,
+            shown: Shown::read(given(&self.state), valid_at, now)?,
+            place,
+            list,
+            now,
+        })
     }
-}
 
-impl SearchQuery {
     fn filter(&self) -> Result<Filter, ApiError> {
         let collection = given(&self.collection).map(str::parse).transpose();
         let collection = collection.map_err(|_error| {
@@ -174,13 +298,13 @@ impl SearchQuery {
             collections: collection.into_iter().collect(),
             since: instant("since", given(&self.since))?,
             until: instant("until", given(&self.until))?,
-            valid_at: instant("validAt", given(&self.valid_at))?,
+            valid_at: None,
             sources: source.into_iter().collect(),
         })
     }
 }
 
-fn instant(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, ApiError> {
+pub(super) fn instant(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, ApiError> {
     let Some(text) = text else { return Ok(None) };
     Timestamp::parse(text).map(Some).ok_or_else(|| {
         ApiError::bad_request(

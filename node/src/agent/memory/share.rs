@@ -96,6 +96,7 @@ impl Core {
         let path = &record.path;
         self.memory.store.transaction(|| {
             self.memory.store.drop_share(path, with)?;
+            self.memory.store.drop_told(path, with)?;
             let alone = self.memory.store.shares(path)?.is_empty();
             let level = if alone { Level::Private } else { record.level };
             let revision = self.next_revision()?;
@@ -160,7 +161,7 @@ impl Core {
         loop {
             let waiting = self.memory.store.unsent_shares(BATCH)?;
             if waiting.is_empty() {
-                return Ok(());
+                return self.send_withdrawals().await;
             }
             self.send_all(&me, waiting).await?;
         }
@@ -204,6 +205,9 @@ impl Core {
         let place = place(me, &record.path);
         let row = share::make(&place, &dek, &me.signing, &contact.did, key, rng);
         let row = row.map_err(|error| ApiError::new(502, error.code(), format!("{error}.")))?;
+        // Before anything leaves: forgetting must know of everybody who may have it.
+        let store = &self.memory.store;
+        store.keep_told(&record.path, Some(&share.recipient), &share.host)?;
         let cid = record.cid.to_string();
         let mut mail = None;
         let parts: Vec<_> = record.block.chunks(PART_BYTES).collect();

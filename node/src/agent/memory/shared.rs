@@ -116,6 +116,11 @@ impl Core {
         let Ok(path) = RecordPath::parse(path) else {
             return refused("SHARE_MALFORMED");
         };
+        if part.parts == 0 {
+            // The owner has forgotten it and asks for the same.
+            self.memory.store.drop_shared(&part.uri)?;
+            return Ok(());
+        }
         let Some(came) = Came::read(part) else {
             return refused("SHARE_MALFORMED");
         };

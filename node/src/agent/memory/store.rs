@@ -9,6 +9,7 @@ use entente_trust::memory::blind::Space;
 use entente_trust::memory::{DekId, Level, SealedKek};
 use worker::SqlStorageValue;
 
+use crate::agent::memory::life_store::LIFE_SCHEMA;
 use crate::agent::memory::share_store::StoredShared;
 use crate::params;
 use crate::store::sqlite::{Row, Sqlite, StoreError};
@@ -125,6 +126,7 @@ impl MemoryStore {
     pub(super) fn create(&self) -> Result<(), StoreError> {
         SCHEMA
             .iter()
+            .chain(LIFE_SCHEMA)
             .try_for_each(|sql| self.db.exec(sql, params![]))
     }
 
@@ -292,10 +294,12 @@ impl MemoryStore {
             "DELETE FROM wraps WHERE collection = ? AND rkey = ?",
             "DELETE FROM shares WHERE collection = ? AND rkey = ?",
             "DELETE FROM record_versions WHERE collection = ? AND rkey = ?",
+            "DELETE FROM record_told WHERE collection = ? AND rkey = ?",
             "DELETE FROM records WHERE collection = ? AND rkey = ?",
         ] {
             self.db.exec(sql, names(&record.path))?;
         }
+        self.drop_life(record.n)?;
         self.unindex(record.n)
     }
 
@@ -315,21 +319,25 @@ impl MemoryStore {
     }
 
     /// Returns the records that match an expression of blinded tokens, the best first, and how well
-    /// they do: positive numbers.
+    /// they do: positive numbers. From the archive only where that is asked for.
     pub(super) fn matching(
         &self,
-        space: Space,
-        expression: &str,
-        limit: u32,
+        (space, expression): (Space, &str),
+        archive: bool,
+        (skip, limit): (u32, u32),
     ) -> Result<Vec<(StoredRecord, f64)>, StoreError> {
         let table = table(space);
         let sql = format!(
             "SELECT {COLUMNS}, relevance FROM (
                 SELECT rowid AS place, -bm25({table}) AS relevance FROM {table}
-                WHERE {table} MATCH ?1 ORDER BY bm25({table}) LIMIT ?2)
+                WHERE {table} MATCH ?1 AND (?2 OR rowid NOT IN (
+                    SELECT n FROM record_life WHERE archived_at IS NOT NULL))
+                ORDER BY bm25({table}), rowid LIMIT ?3 OFFSET ?4)
              JOIN records ON n = place ORDER BY relevance DESC"
         );
-        let rows = self.db.rows(&sql, params![expression, limit])?;
+        let rows = self
+            .db
+            .rows(&sql, params![expression, archive, limit, skip])?;
         rows.iter()
             .map(|row| Ok((record(row)?, row.real(11)?)))
             .collect()
