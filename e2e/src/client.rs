@@ -6,6 +6,7 @@ use serde_json::Value;
 use ureq::http::{HeaderMap, Request};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_BODY: u64 = 1 << 30;
 const EXCERPT_CHARS: usize = 800;
 const JSON: &str = "application/json";
 
@@ -101,6 +102,8 @@ impl Client {
         .map_err(|error| error.to_string())?;
         let body = response
             .body_mut()
+            .with_config()
+            .limit(MAX_BODY)
             .read_to_vec()
             .map_err(|error| error.to_string())?;
         Ok(Reply {

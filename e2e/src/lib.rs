@@ -18,6 +18,7 @@
     reason = "a library for tests reports by panicking"
 )]
 
+pub mod bucket;
 pub mod cbor;
 pub mod client;
 pub mod deployment;

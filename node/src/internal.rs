@@ -240,6 +240,17 @@ pub async fn post_bytes(
     send(stub, Method::Post, path, body, request).await
 }
 
+/// What of a client's body is passed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forwarded {
+    /// Nothing.
+    Nothing,
+    /// Bytes that were read and judged.
+    Bytes(Vec<u8>),
+    /// The body as it comes, unread: whoever gets it bounds it.
+    Stream,
+}
+
 /// Passes a client's request on to an object under another path.
 ///
 /// The headers are the client's, except for its key and for what only the Worker may say
@@ -253,7 +264,7 @@ pub async fn forward(
     request: &Request,
     path: &str,
     set: &[(&str, &str)],
-    body: Option<&[u8]>,
+    body: Forwarded,
 ) -> Result<Response, ApiError> {
     let headers = Headers::new();
     for (name, value) in request.headers().entries() {
@@ -266,9 +277,11 @@ pub async fn forward(
     }
     let mut init = RequestInit::new();
     init.with_method(request.method()).with_headers(headers);
-    if let Some(bytes) = body {
-        init.with_body(Some(js_sys::Uint8Array::from(bytes).into()));
-    }
+    init.with_body(match body {
+        Forwarded::Nothing => None,
+        Forwarded::Bytes(bytes) => Some(js_sys::Uint8Array::from(bytes.as_slice()).into()),
+        Forwarded::Stream => request.inner().body().map(JsValue::from),
+    });
     let inner = Request::new_with_init(&format!("{ORIGIN}{path}"), &init)?;
     Ok(ask(stub, &inner).await?.into())
 }

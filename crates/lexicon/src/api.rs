@@ -3,6 +3,7 @@
 //! Field names are camelCase on the wire. Instants are RFC 3339 strings. Cursors are opaque.
 
 mod announcements;
+pub mod blobs;
 pub mod life;
 pub mod memory;
 mod trust;

@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod api;
+pub mod blob;
 pub mod id;
 pub mod keys;
 pub mod level;

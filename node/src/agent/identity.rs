@@ -190,6 +190,10 @@ impl Core {
             let _ = socket.close(Some(1000), Some("the agent was deleted"));
         }
         self.me.replace(None);
+        // From here on nobody adds anything.
+        self.store.create()?;
+        self.store.set_meta(DESTROYED, b"1")?;
+        self.clear_bucket().await?;
         self.db.storage().delete_alarm().await?;
         self.db.storage().delete_all().await?;
         self.store.create()?;

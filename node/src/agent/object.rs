@@ -109,6 +109,10 @@ impl Core {
             let answer = self.memory_route(&mut request, rest).await?;
             return answer.ok_or_else(no_route);
         }
+        if let Some(rest) = path.strip_prefix("/blobs") {
+            let answer = self.blob_route(&mut request, rest).await?;
+            return answer.ok_or_else(no_route);
+        }
         match (&method, path.as_str()) {
             (Method::Post, "/deliver") => {
                 let delivery = wire::read(&mut request).await?;

@@ -10,6 +10,9 @@ use crate::edge::budget::LINK_BUDGET;
 /// How often a peer may open a socket in a minute without moving a message.
 pub const HELLOS_PER_MINUTE: u32 = 6;
 
+/// How long uploads without progress and blobs that no record refers to are kept.
+pub const BLOB_KEEP_MS: u64 = 24 * 3_600_000;
+
 /// The bounds of this deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -21,11 +24,14 @@ pub struct Bounds {
     pub quarantine_items: u64,
     /// How long, in milliseconds.
     pub quarantine_ms: u64,
+    /// How long, in milliseconds, uploads without progress and blobs that no record refers to are
+    /// kept.
+    pub blob_keep_ms: u64,
 }
 
 impl Bounds {
-    /// Reads the variables `PEER_HELLOS_PER_MINUTE`, `LINK_BUDGET_BYTES`, `QUARANTINE_ITEMS` and
-    /// `QUARANTINE_MS`; absent is the default.
+    /// Reads the variables `PEER_HELLOS_PER_MINUTE`, `LINK_BUDGET_BYTES`, `QUARANTINE_ITEMS`,
+    /// `QUARANTINE_MS` and `BLOB_KEEP_MS`; absent is the default.
     ///
     /// # Errors
     /// [`Problem::Variable`] naming the one that is no positive number.
@@ -40,6 +46,7 @@ impl Bounds {
                 &variable(env, "QUARANTINE_MS"),
             )
         })
+        .and_then(|bounds| bounds.with_blobs(&variable(env, "BLOB_KEEP_MS")))
     }
 
     fn from_texts(hellos: &str, budget: &str) -> Result<Self, Problem> {
@@ -51,6 +58,14 @@ impl Bounds {
                 .ok_or(Problem::Variable("LINK_BUDGET_BYTES"))?,
             quarantine_items: MAX_HELD,
             quarantine_ms: RETENTION_MS,
+            blob_keep_ms: BLOB_KEEP_MS,
+        })
+    }
+
+    fn with_blobs(self, millis: &str) -> Result<Self, Problem> {
+        Ok(Self {
+            blob_keep_ms: number(millis, BLOB_KEEP_MS).ok_or(Problem::Variable("BLOB_KEEP_MS"))?,
+            ..self
         })
     }
 
@@ -94,6 +109,9 @@ mod tests {
         assert_eq!(bounds.with_quarantine("0", ""), items);
         let millis = Err(Problem::Variable("QUARANTINE_MS"));
         assert_eq!(bounds.with_quarantine("", "a week"), millis);
+        assert_eq!(bounds.with_blobs("60").unwrap().blob_keep_ms, 60);
+        let keep = Err(Problem::Variable("BLOB_KEEP_MS"));
+        assert_eq!(bounds.with_blobs("a day"), keep);
         let budget = Err(Problem::Variable("LINK_BUDGET_BYTES"));
         assert_eq!(Bounds::from_texts("", "-1"), budget);
     }

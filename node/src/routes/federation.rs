@@ -46,7 +46,14 @@ pub(super) async fn upgrade(call: &Call) -> Result<Response, ApiError> {
         (NONCE_UNTIL, &until),
     ];
     let link = internal::link(&call.env, &peer.did)?;
-    internal::forward(&link, &call.request, "/accept", &headers, None).await
+    internal::forward(
+        &link,
+        &call.request,
+        "/accept",
+        &headers,
+        internal::Forwarded::Nothing,
+    )
+    .await
 }
 
 /// Turns away whom nobody wants, before any object wakes.

@@ -5,7 +5,7 @@ use worker::Response;
 use crate::auth::gate::Caller;
 use crate::auth::table::Route;
 use crate::error::{ApiError, REQUEST_ID};
-use crate::internal::{self, ACTOR, READ_RECEIPTS};
+use crate::internal::{self, ACTOR, Forwarded, READ_RECEIPTS};
 use crate::routes::body;
 use crate::routes::call::{Call, unknown_agent};
 
@@ -42,10 +42,12 @@ pub(super) async fn forward(mut call: Call, route: Route) -> Result<Response, Ap
         }
     };
     let method = call.request.method();
-    let body = if matches!(method, worker::Method::Post | worker::Method::Put) {
-        Some(body::read(&mut call.request).await?)
+    let body = if route == Route::PutBlobPart {
+        Forwarded::Stream
+    } else if matches!(method, worker::Method::Post | worker::Method::Put) {
+        Forwarded::Bytes(body::read(&mut call.request).await?)
     } else {
-        None
+        Forwarded::Nothing
     };
     let url = call.request.url()?;
     let path = inner_path(url.path(), url.query());
@@ -55,7 +57,7 @@ pub(super) async fn forward(mut call: Call, route: Route) -> Result<Response, Ap
         headers.push((READ_RECEIPTS, "1"));
     }
     let stub = internal::agent(&call.env, &row.object_id)?;
-    internal::forward(&stub, &call.request, &path, &headers, body.as_deref()).await
+    internal::forward(&stub, &call.request, &path, &headers, body).await
 }
 
 fn ticket_invalid() -> ApiError {
@@ -77,7 +79,7 @@ fn inner_path(path: &str, query: Option<&str>) -> String {
 
 /// Returns what the audit log calls an access by the admin.
 fn action(route: Route) -> &'static str {
-    const ACTIONS: [(Route, &str); 13] = [
+    const ACTIONS: [(Route, &str); 14] = [
         (Route::Announce, "mail.announce"),
         (Route::SendMessage, "mail.send"),
         (Route::ListMessages, "mail.list"),
@@ -90,6 +92,7 @@ fn action(route: Route) -> &'static str {
         (Route::ReadMemory, "memory.read"),
         (Route::WriteMemory, "memory.write"),
         (Route::DeleteMemory, "memory.delete"),
+        (Route::PutBlobPart, "memory.write"),
         (Route::ShareMemory, "memory.share"),
     ];
     ACTIONS

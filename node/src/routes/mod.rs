@@ -127,7 +127,8 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         | Route::ReadMemory
         | Route::WriteMemory
         | Route::DeleteMemory
-        | Route::ShareMemory => mail::forward(call, entry.route).await,
+        | Route::ShareMemory
+        | Route::PutBlobPart => mail::forward(call, entry.route).await,
         Route::ReplicaStatus => agents::replica(&call).await,
         Route::AddPeer => peers::add(call).await,
         Route::ListPeers => peers::list(&call).await,

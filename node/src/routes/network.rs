@@ -93,7 +93,14 @@ pub(super) async fn firehose(call: &Call) -> Result<Response, ApiError> {
     let path = query.map_or("/firehose".to_owned(), |query| format!("/firehose?{query}"));
     let headers = [(REQUEST_ID, call.id.as_str()), (VIEWER, viewer)];
     let relay = internal::relay(&call.env)?;
-    internal::forward(&relay, &call.request, &path, &headers, None).await
+    internal::forward(
+        &relay,
+        &call.request,
+        &path,
+        &headers,
+        internal::Forwarded::Nothing,
+    )
+    .await
 }
 
 /// `GET /relay/announcements`: what agents here and of peers said to everybody, the newest first.

@@ -52,7 +52,14 @@ async fn pass_on(call: &Call) -> Result<Response, ApiError> {
     };
     let stub = internal::agent(&call.env, &row.object_id)?;
     let headers = [(REQUEST_ID, call.id.as_str())];
-    internal::forward(&stub, &call.request, &path, &headers, None).await
+    internal::forward(
+        &stub,
+        &call.request,
+        &path,
+        &headers,
+        internal::Forwarded::Nothing,
+    )
+    .await
 }
 
 /// Returns status and name of an error as XRPC has them.

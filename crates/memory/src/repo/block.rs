@@ -63,6 +63,12 @@ pub fn raw_cid(bytes: &[u8]) -> Cid {
     cid_of(RAW, bytes)
 }
 
+/// Names raw bytes of which only the SHA-256 is at hand.
+#[must_use]
+pub fn raw_cid_of(digest: &[u8; 32]) -> Cid {
+    with_digest(RAW, digest)
+}
+
 fn cid_of(codec: u64, bytes: &[u8]) -> Cid {
     with_digest(codec, &sha256(&[bytes]))
 }
@@ -128,6 +134,7 @@ mod tests {
         assert_eq!(parse_cid_text(text), Ok(cid));
         assert!(is_named(&cid, empty) && !is_named(&cid, b"other"));
         assert_eq!(parse_cid(&raw_cid(b"x").to_bytes()), Ok(raw_cid(b"x")));
+        assert_eq!(raw_cid_of(&sha256(&[b"x"])), raw_cid(b"x"));
     }
 
     #[test]

@@ -79,7 +79,11 @@ impl Core {
             .values()
             .filter_map(|one| one.known.clone())
             .collect();
-        let around = surroundings(&family, now);
+        let paths = family.values().map(|one| &one.record.path);
+        let around = Surroundings {
+            blobs: self.blob_users(me, paths)?,
+            ..surroundings(&family, now)
+        };
         let plan = Cascade::plan(&BTreeSet::from([record.cid]), &memories, &around);
         self.wake_in(0);
         self.memory
@@ -238,6 +242,7 @@ impl Core {
             ..new
         };
         let store = &self.memory.store;
+        self.refer_blobs(me, &new, &checked.value)?;
         store.replace(old, &new)?;
         store.drop_history(&new)?;
         store.revive(new.n)?;

@@ -77,6 +77,7 @@ impl Core {
         self.tell_sharers();
         self.tend_replica();
         self.tend_life();
+        self.tend_blobs();
         match self.rewrap_some() {
             Ok(true) => self.wake_in(0),
             Ok(false) => {}

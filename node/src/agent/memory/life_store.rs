@@ -225,7 +225,8 @@ impl MemoryStore {
         self.db.exec(
             "DELETE FROM wraps WHERE collection = ? AND rkey = ? AND dek IS NOT ?",
             params![collection, rkey, record.dek.map(|dek| *dek.as_bytes())],
-        )
+        )?;
+        self.release_blobs(&record.path, record.version.saturating_sub(1))
     }
 
     /// Returns episodes that are not in the archive, by the order of their keys.

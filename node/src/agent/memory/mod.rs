@@ -4,6 +4,7 @@
 //! search knows of it are one transaction, and only then is anything answered. Start reading at
 //! [`records`].
 
+mod blobs;
 mod compact;
 mod forget;
 mod keys;
@@ -37,6 +38,7 @@ use crate::store::sqlite::Sqlite;
 /// The memory while the object is awake.
 pub(super) struct Memory {
     store: MemoryStore,
+    blobs: blobs::Blobs,
     /// The keys that wrap, once they have been unsealed in this life of the object.
     ring: RefCell<Option<Rc<KekRing>>>,
     /// The last record key that was made of the clock.
@@ -58,6 +60,7 @@ pub(super) struct Memory {
 impl Memory {
     pub(super) fn new(db: Rc<Sqlite>) -> Self {
         Self {
+            blobs: blobs::Blobs::new(Rc::clone(&db)),
             store: MemoryStore::new(db),
             ring: RefCell::new(None),
             last_key: RefCell::new(None),

@@ -79,6 +79,7 @@ impl Core {
             ));
         }
         self.check_room(checked.plain.len())?;
+        self.check_blobs(&me, &checked.value)?;
         let key = key.as_ref().map(|(key, digest)| (key.as_str(), *digest));
         let stored = self
             .memory
@@ -101,6 +102,7 @@ impl Core {
         stored.revision = self.next_revision()?;
         stored.n = self.memory.store.insert(&stored, key)?;
         self.index(me, &stored, &checked.value)?;
+        self.refer_blobs(me, &stored, &checked.value)?;
         self.wrote(me, None, Some(&stored))?;
         Ok(stored)
     }
@@ -118,6 +120,7 @@ impl Core {
         let (collection, rkey) = (path.collection().clone(), path.rkey().clone());
         let checked = self.check(Some(collection), Some(rkey), request.record, now)?;
         self.check_room(checked.plain.len())?;
+        self.check_blobs(&me, &checked.value)?;
         if self.memory.store.life(old.n)?.stale_since.is_some() {
             // What it said of a record that was forgotten goes with its versions and their keys.
             let new = self
@@ -142,6 +145,7 @@ impl Core {
             ..new
         };
         self.memory.store.transaction(|| {
+            self.refer_blobs(&me, &new, &checked.value)?;
             self.memory.store.replace(&old, &new)?;
             self.memory.store.revive(new.n)?;
             self.index(&me, &new, &checked.value)?;
@@ -215,11 +219,13 @@ impl Core {
             revision: self.next_revision()?,
             ..new
         };
+        let value = object(&plain)?;
+        self.refer_blobs(me, &new, &value)?;
         self.memory.store.replace(old, &new)?;
         if level == Level::Public {
             self.memory.store.keep_told(&new.path, None, "")?;
         }
-        self.index(me, &new, &object(&plain)?)?;
+        self.index(me, &new, &value)?;
         self.wrote(me, Some(old), Some(&new))?;
         Ok(new)
     }
@@ -241,6 +247,9 @@ impl Core {
         if let (Some(old), Some(new)) = (old, new) {
             let was = self.indexes(me)?.cid(&old.cid);
             self.memory.store.keep_link(new.n, Link::Was, &was)?;
+        }
+        if old.is_some() && self.memory.blobs.store.has_garbage()? {
+            self.wake_in(0);
         }
         let bytes = |record: &StoredRecord| record.block.len();
         self.memory.count(old.map(bytes), new.map(bytes));

@@ -9,6 +9,7 @@ use entente_trust::memory::blind::Space;
 use entente_trust::memory::{DekId, Level, SealedKek};
 use worker::SqlStorageValue;
 
+use crate::agent::memory::blobs::BLOB_SCHEMA;
 use crate::agent::memory::life_store::LIFE_SCHEMA;
 use crate::agent::memory::share_store::StoredShared;
 use crate::params;
@@ -127,6 +128,7 @@ impl MemoryStore {
         SCHEMA
             .iter()
             .chain(LIFE_SCHEMA)
+            .chain(BLOB_SCHEMA)
             .try_for_each(|sql| self.db.exec(sql, params![]))
     }
 
@@ -251,14 +253,12 @@ impl MemoryStore {
                 old.updated_at,
             ],
         )?;
+        let dropped = old.version.saturating_sub(u64::from(MAX_VERSIONS));
         self.db.exec(
             "DELETE FROM record_versions WHERE collection = ?1 AND rkey = ?2 AND version <= ?3",
-            params![
-                collection,
-                rkey,
-                old.version.saturating_sub(u64::from(MAX_VERSIONS)),
-            ],
+            params![collection, rkey, dropped],
         )?;
+        self.release_blobs(&new.path, dropped)?;
         self.db.exec(
             "UPDATE records SET version = ?, level = ?, dek = ?, cid = ?, block = ?, updated_at = ?,
                 revision = ? WHERE n = ?",
@@ -300,6 +300,7 @@ impl MemoryStore {
             self.db.exec(sql, names(&record.path))?;
         }
         self.drop_life(record.n)?;
+        self.release_all_blobs(&record.path)?;
         self.unindex(record.n)
     }
 
