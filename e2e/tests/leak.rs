@@ -288,6 +288,60 @@ fn is_replicated(deployment: &Deployment, owner: &Agent, shown: &Marker) {
     }
 }
 
+/// Blobs with the marker as their bytes and in their type: kept, referred to, deleted, given up half
+/// way. Returns the CID of one that is kept, which nothing but its owner is told.
+fn keep_blobs(deployment: &Deployment, owner: &Agent, secret: &Marker) -> Marker {
+    const PART: usize = 8 * 1024 * 1024;
+    let blobs = |rest: &str| owner.path(&format!("/blobs{rest}"));
+    let begin = |size: usize| {
+        let body = json!({ "size": size, "mimeType": format!("x/{}", secret.text()) });
+        let begun = owner.client.post(&blobs(""), &body).expect(201);
+        begun["upload"].as_str().unwrap().to_owned()
+    };
+    let put = |upload: &str, part: usize, bytes: &[u8]| {
+        let path = blobs(&format!("/{upload}/{part}"));
+        let _ = owner.client.send("PUT", &path, &[], bytes).expect(200);
+    };
+    let text = |salt: usize, size: usize| {
+        let line = format!("{salt} {} ", secret.text());
+        let bytes: Vec<u8> = line.bytes().cycle().take(size).collect();
+        bytes
+    };
+    let upload = |bytes: &[u8]| {
+        let upload = begin(bytes.len());
+        for (part, bytes) in bytes.chunks(PART).enumerate() {
+            put(&upload, part, bytes);
+        }
+        let path = blobs(&format!("/{upload}/complete"));
+        owner.client.post(&path, &json!({})).expect(200)
+    };
+    let bytes = text(0, PART + 70_000);
+    let kept = upload(&bytes);
+    let record = json!({ "$type": "agent.memory.note", "text": "attached", "file": kept["blob"] });
+    let record = json!({ "record": record });
+    let _ = owner
+        .client
+        .post(&owner.path("/memory"), &record)
+        .expect(201);
+    let cid = kept["cid"].as_str().unwrap();
+    assert!(owner.client.get(&blobs(&format!("/{cid}"))).body == bytes);
+    let gone = upload(&text(1, 100_000));
+    let gone = blobs(&format!("/{}", gone["cid"].as_str().unwrap()));
+    assert_eq!(owner.client.delete(&gone).status, 204);
+    let given_up = begin(PART + 1);
+    put(&given_up, 0, &text(2, PART));
+    assert_eq!(
+        owner.client.delete(&blobs(&format!("/{given_up}"))).status,
+        204
+    );
+    let half = begin(PART + 1);
+    put(&half, 0, &text(3, PART));
+    let bucket = deployment.persist("alpha").join("r2/blobs/blobs");
+    let files = std::fs::read_dir(bucket).expect("the bucket").count();
+    assert!(files >= 3, "the bucket has {files} files");
+    Marker::new(cid)
+}
+
 fn no_hits(hits: &[Hit]) {
     assert!(hits.is_empty(), "found what must not be there: {hits:#?}");
 }
@@ -340,6 +394,8 @@ fn what_agents_say_is_stored_and_carried_nowhere_in_the_clear() {
     let (memory, public) = (marker("memory"), marker("public"));
     let owner = remember(&deployment, &memory, &public);
     is_replicated(&deployment, &owner, &public);
+    let blob = marker("blob");
+    let cid = keep_blobs(&deployment, &owner, &blob);
     // A name is no secret: it proves that the scanner reads the right files, written through. There
     // are several, since SQLite may split one across two pages.
     let planted = marker("planted");
@@ -349,7 +405,7 @@ fn what_agents_say_is_stored_and_carried_nowhere_in_the_clear() {
         }
     }
 
-    let markers = [text, data, thread, uri, memory];
+    let markers = [text, data, thread, uri, memory, blob, cid];
     for (place, socket) in watchers {
         let seen = drain(socket);
         assert!(seen.len() > 500, "{place} showed next to nothing");

@@ -109,6 +109,12 @@ function tap() {
   };
 }
 
+// Tests set LOCAL_BUCKET to "none" to leave the bucket out.
+function bucket(config) {
+  const left = config.vars.LOCAL_BUCKET === "none" || !config.migrations;
+  return left ? {} : { r2Buckets: { BLOBS: "blobs" } };
+}
+
 function main(config) {
   const objects = Object.entries(config.objects).map(([binding, className]) => [binding, { className, useSQLite: true }]);
   return {
@@ -117,7 +123,8 @@ function main(config) {
     modules: modules(config.script),
     bindings: config.vars,
     durableObjects: Object.fromEntries(objects),
-    ...(config.migrations ? { d1Databases: { DB: "directory" }, r2Buckets: { BLOBS: "blobs" } } : {}),
+    ...(config.migrations ? { d1Databases: { DB: "directory" } } : {}),
+    ...bucket(config),
     ...queues(config),
     ...(config.assets ? { serviceBindings: { ASSETS: { name: "assets" } } } : {}),
     outboundService: { name: "egress" },

@@ -1,5 +1,10 @@
 //! Bad input: each refused with its own code, and nothing changed.
 
+use std::io::Write;
+use std::net::TcpStream;
+
+use entente_e2e::wait::{PATIENCE, wait_for};
+
 use super::*;
 
 #[test]
@@ -165,4 +170,61 @@ fn records_refer_to_blobs_that_are_there_and_as_they_are() {
         .send("PUT", &path, &headers, body.to_string().as_bytes());
     reply.refused(400, "BLOB_REF_MISMATCH");
     assert_eq!(agent.client.get(&path).expect(200), record);
+}
+
+#[test]
+fn a_network_without_a_bucket_says_so_and_does_all_else() {
+    let (_turn, deployment) = deployment();
+    let agent = deployment.network("alpha").create_agent("bucketless");
+    let bytes = noise(15, 2_000);
+    let blob = upload(&agent, &bytes);
+    let begun = begin(&agent, bytes.len());
+    deployment.kill9("alpha");
+    let without = deployment.run_misconfigured("alpha", &[("LOCAL_BUCKET", Some("none"))]);
+    let body = json!({ "size": 1, "mimeType": "image/png" });
+    let reply = agent.client.post(&agent.path("/blobs"), &body);
+    reply.refused(503, "BUCKET_MISSING");
+    read(&agent, &blob).refused(503, "BUCKET_MISSING");
+    put_part(&agent, &begun, 0, &bytes).refused(503, "BUCKET_MISSING");
+    let record = attach(&agent, &blob);
+    assert_eq!(
+        agent.client.get(&record_path(&agent, &record)).expect(200),
+        record
+    );
+    drop(without);
+    deployment.restart("alpha");
+    assert!(read(&agent, &blob).body == bytes);
+    assert_eq!(state(&agent, &begun)["received"], 0);
+    let _ = put_part(&agent, &begun, 0, &bytes).expect(200);
+    let _ = complete(&agent, &begun).expect(200);
+}
+
+#[test]
+fn one_part_of_an_agent_moves_at_a_time() {
+    let (_turn, deployment) = deployment();
+    let alpha = deployment.network("alpha");
+    let (slow, other) = (alpha.create_agent("slow"), alpha.create_agent("quick"));
+    let begun = begin(&slow, PART);
+    let part = noise(16, PART);
+    let mut half = TcpStream::connect(alpha.host.replace("localhost", "127.0.0.1")).unwrap();
+    let head = format!(
+        "PUT {} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-length: {PART}\r\n\r\n",
+        upload_path(&slow, &begun, "/0"),
+        alpha.host,
+        slow.token,
+    );
+    half.write_all(head.as_bytes()).unwrap();
+    half.write_all(&part[..PART / 2]).unwrap();
+    wait_for("the slow part to be in the way", PATIENCE, || {
+        let reply = put_part(&slow, &begun, 0, b"of another length");
+        let busy = reply.status == 503 && reply.header("retry-after") == Some("1");
+        busy.then(|| reply.refused(503, "BLOB_BUSY"))
+    });
+    assert_eq!(state(&slow, &begun)["received"], 0);
+    let _ = upload(&other, &noise(17, 1_000));
+    half.write_all(&part[PART / 2..]).unwrap();
+    wait_for("the slow part to be stored", PATIENCE, || {
+        (state(&slow, &begun)["received"] == 1).then_some(())
+    });
+    assert_eq!(complete(&slow, &begun).expect(200)["cid"], cid(&part));
 }

@@ -1,6 +1,49 @@
 //! Uploading and reading back, whole and by range, also when the network is killed in between.
 
+use std::fs;
+use std::path::Path;
+
 use super::*;
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_kill_between_the_bucket_and_the_row_loses_nothing() {
+    let (_turn, deployment) = deployment();
+    let agent = deployment.network("alpha").create_agent("between");
+    let bytes = noise(6, PART + 100);
+    let begun = begin(&agent, bytes.len());
+    for (part, bytes) in bytes.chunks(PART).enumerate() {
+        let _ = put_part(&agent, &begun, part, bytes).expect(200);
+    }
+    // The objects are set back to where they did not know yet that the bucket had done its part.
+    let objects = deployment.persist("alpha").join("do");
+    let aside = deployment.state().join("aside");
+    deployment.kill9("alpha");
+    copy(&objects, &aside);
+    deployment.restart("alpha");
+    let blob = complete(&agent, &begun).expect(200);
+    deployment.kill9("alpha");
+    fs::remove_dir_all(&objects).unwrap();
+    copy(&aside, &objects);
+    deployment.restart("alpha");
+    assert_eq!(state(&agent, &begun)["received"], 2);
+    assert!(blobs(&agent).is_empty());
+    let again = complete(&agent, &begun).expect(200);
+    assert_eq!(again["blob"], blob["blob"]);
+    assert!(read(&agent, &again).body == bytes);
+}
 
 #[test]
 fn a_blob_goes_in_in_parts_and_comes_out_whole_and_by_range() {

@@ -68,4 +68,5 @@ test("a network has a bucket where it has a directory", () => {
   const main = (more) => miniflareOptions(parseConfig(JSON.stringify({ ...config, ...more })), () => {}).workers[0];
   assert.deepEqual(main({ migrations: "/migrations" }).r2Buckets, { BLOBS: "blobs" });
   assert.equal(main({}).r2Buckets, undefined);
+  assert.equal(main({ migrations: "/migrations", vars: { LOCAL_BUCKET: "none" } }).r2Buckets, undefined);
 });

@@ -133,6 +133,7 @@ impl Core {
     /// Deletes objects whose keys are destroyed.
     async fn delete_garbage(&self, bucket: &Bucket) -> Result<(), ApiError> {
         let store = &self.memory.blobs.store;
+        let mut failed = Ok(());
         for Garbage {
             rkey,
             multipart,
@@ -144,15 +145,15 @@ impl Core {
                 && let Err(error) = bucket.drop_parts(&key, &multipart).await
                 && tries < MAX_TRIES
             {
-                // It was completed meanwhile, or the bucket fails.
+                // It was completed meanwhile, or the bucket fails: later, then.
                 store.tried(&rkey)?;
-                console_warn!("an upload is not dropped yet: {error}");
+                failed = Err(error);
                 continue;
             }
             bucket.delete(&[key]).await?;
             store.forget_garbage(&rkey)?;
         }
-        Ok(())
+        failed
     }
 
     /// Looks at some of this agent's objects, and deletes those that no row names.
