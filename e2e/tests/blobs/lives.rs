@@ -1,15 +1,27 @@
 //! How long a blob lives, and that nothing is left of it in the bucket.
 
 use std::fs;
+use std::time::Duration;
 
-use entente_e2e::wait::{PATIENCE, wait_for};
+use entente_e2e::wait::wait_for;
 
 use super::*;
 
-/// A network that keeps what nobody needs for a moment only.
+/// What nobody needs is kept for so long: longer than any of these tests takes from an upload to the
+/// record that refers to it.
+const KEEP_MS: &str = "8000";
+/// A sweep may come just too early for an object, and the next one as much later.
+const SWEPT: Duration = Duration::from_secs(90);
+
+/// A network whose bucket nobody else uses.
+fn alone() -> Deployment {
+    Options::default().networks(1).bare().start()
+}
+
+/// The same, and it keeps what nobody needs for a moment only.
 fn forgetful() -> Deployment {
     let options = Options::default().networks(1).bare();
-    options.var("BLOB_KEEP_MS", "3000").start()
+    options.var("BLOB_KEEP_MS", KEEP_MS).start()
 }
 
 /// Files of the bucket: one for every part of an object.
@@ -20,13 +32,11 @@ fn files(deployment: &Deployment) -> usize {
 
 fn wait_for_files(deployment: &Deployment, count: usize) {
     let what = format!("the bucket to have {count} files");
-    wait_for(&what, PATIENCE, || {
-        (files(deployment) == count).then_some(())
-    });
+    wait_for(&what, SWEPT, || (files(deployment) == count).then_some(()));
 }
 
 fn wait_until_gone(agent: &Agent, blob: &Value) {
-    wait_for("the blob to be gone", PATIENCE, || {
+    wait_for("the blob to be gone", SWEPT, || {
         (read(agent, blob).status == 404).then_some(())
     });
 }
@@ -43,7 +53,7 @@ fn what_no_record_needs_is_swept_and_what_one_needs_stays() {
     let _ = put_part(&agent, &abandoned, 0, &noise(52, PART)).expect(200);
     wait_until_gone(&agent, &lonely);
     let path = upload_path(&agent, &abandoned, "");
-    wait_for("the upload to expire", PATIENCE, || {
+    wait_for("the upload to expire", SWEPT, || {
         (agent.client.get(&path).status == 404).then_some(())
     });
     put_part(&agent, &abandoned, 1, b"x").refused(404, "UNKNOWN_UPLOAD");
@@ -69,7 +79,7 @@ fn what_no_record_needs_is_swept_and_what_one_needs_stays() {
 
 #[test]
 fn a_blob_goes_with_the_last_record_or_version_that_refers_to_it() {
-    let deployment = forgetful();
+    let deployment = alone();
     let agent = deployment.network("alpha").create_agent("last");
     let bytes = noise(53, 70_000);
     let blob = upload(&agent, &bytes);
@@ -135,7 +145,7 @@ fn a_blob_goes_with_the_last_record_or_version_that_refers_to_it() {
 
 #[test]
 fn an_upload_given_up_and_a_deleted_agent_leave_nothing_in_the_bucket() {
-    let deployment = forgetful();
+    let deployment = alone();
     let alpha = deployment.network("alpha");
     let (agent, other) = (alpha.create_agent("leaver"), alpha.create_agent("stayer"));
     let bytes = noise(54, 70_000);
