@@ -71,6 +71,61 @@ impl<'a> Sealed<'a> {
     }
 }
 
+/// The `$type` of a [`SealedKey`]'s block.
+pub const KEY_TYPE: &str = "agent.memory.wrap";
+
+/// What wraps the key of an envelope for its owner. An export of a private repo has one behind each
+/// record, outside of the tree, since whoever imports it may not have the row any more.
+///
+/// ```text
+/// {"dek": 16 bytes, "row": bytes, "$type": "agent.memory.wrap"}
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealedKey<'a> {
+    /// The id of the DEK.
+    pub dek: DekId,
+    /// The row that wraps it, under a key that never leaves the agent.
+    pub row: &'a [u8],
+}
+
+impl<'a> SealedKey<'a> {
+    /// Writes the block.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        writer.map(3);
+        writer.text("dek");
+        writer.bytes(self.dek.as_bytes());
+        writer.text("row");
+        writer.bytes(self.row);
+        writer.text("$type");
+        writer.text(KEY_TYPE);
+        writer.into_bytes()
+    }
+
+    /// Reads a block. The row's own form is checked when it is unwrapped.
+    ///
+    /// # Errors
+    /// [`CborError`] for anything else.
+    pub fn decode(block: &'a [u8]) -> Result<Self, CborError> {
+        let mut reader = Reader::new(block);
+        reader.map(3)?;
+        reader.member("dek")?;
+        let dek = reader.bytes()?.try_into().map_err(|_error| CborError)?;
+        reader.member("row")?;
+        let row = reader.bytes()?;
+        reader.member("$type")?;
+        if reader.text()? != KEY_TYPE {
+            return Err(CborError);
+        }
+        reader.end()?;
+        Ok(Self {
+            dek: DekId::from_bytes(dek),
+            row,
+        })
+    }
+}
+
 /// Names a block of a record, sealed or public.
 #[must_use]
 pub fn record_cid(block: &[u8]) -> Cid {
@@ -101,7 +156,18 @@ mod tests {
         fn no_bytes_panic_and_only_the_canonical_form_is_read(bytes: Vec<u8>) {
             if let Ok(sealed) = Sealed::decode(&bytes) {
                 prop_assert_eq!(sealed.encode(), bytes);
+            } else if let Ok(key) = SealedKey::decode(&bytes) {
+                prop_assert_eq!(key.encode(), bytes);
             }
+        }
+
+        #[test]
+        fn a_key_reads_back_and_is_no_envelope(dek: [u8; 16], row: Vec<u8>) {
+            let key = SealedKey { dek: DekId::from_bytes(dek), row: &row };
+            let block = key.encode();
+            prop_assert_eq!(SealedKey::decode(&block), Ok(key));
+            prop_assert_eq!(check_record(&block), Ok(Some(KEY_TYPE)));
+            prop_assert_eq!(Sealed::decode(&block), Err(CborError));
         }
     }
 

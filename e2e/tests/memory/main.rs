@@ -7,6 +7,8 @@
 )]
 
 mod forget;
+mod import;
+mod import_refusals;
 mod life;
 mod records;
 mod refusals;

@@ -121,6 +121,11 @@ fn the_private_repo_is_exported_to_its_owner_only() {
     let alpha = deployment().network("alpha");
     let (owner, other) = (alpha.create_agent("owner"), alpha.create_agent("not-owner"));
     let path = owner.path("/export");
+    let record = json!({ "record": { "$type": "agent.memory.note", "text": "mine" } });
+    let _ = owner
+        .client
+        .post(&owner.path("/memory"), &record)
+        .expect(201);
     alpha.public.get(&path).refused(401, "UNAUTHENTICATED");
     other.client.get(&path).refused(403, "FORBIDDEN");
     alpha.admin.get(&path).refused(403, "ADMIN_READ_OFF");

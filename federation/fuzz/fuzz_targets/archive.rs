@@ -6,6 +6,7 @@ use entente_memory::repo::block::MemoryBlocks;
 use entente_memory::repo::cbor::check_record;
 use entente_memory::repo::import::{Import, Limits, verify_proof};
 use entente_memory::repo::{Key, SignedCommit, Tree, car};
+use entente_memory::sealed::{Sealed, SealedKey};
 use entente_trust::crypto::secp256k1::SigningKey;
 use libfuzzer_sys::fuzz_target;
 
@@ -36,6 +37,12 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let of = RecordPath::parse("agent.memory.note/first").expect("a path");
     let _ = (verify_proof(bytes, &did, &public, &of), check_record(bytes));
+    if let Ok(sealed) = Sealed::decode(bytes) {
+        assert_eq!(sealed.encode(), bytes);
+    }
+    if let Ok(key) = SealedKey::decode(bytes) {
+        assert_eq!(key.encode(), bytes);
+    }
     if let Ok(commit) = SignedCommit::decode(bytes) {
         assert_eq!(commit.encode(), bytes);
     }

@@ -11,6 +11,7 @@ use entente_memory::repo::import::write_proof;
 use entente_memory::repo::json::to_json;
 use entente_memory::repo::walk::{Item, Range, Walk, path};
 use entente_memory::repo::{Cid, Key, car};
+use entente_memory::sealed::{Sealed, SealedKey, record_cid};
 use futures::stream;
 use serde_json::{Value, json};
 use worker::{Request, Response};
@@ -100,11 +101,25 @@ impl Outgoing {
                     // A write has overtaken the archive. Whoever reads it sees that it is cut short.
                     let block = block.ok_or_else(|| ApiError::internal("an archive overtaken"))?;
                     car::append(&mut piece, &cid, &block);
+                    self.append_key(&mut piece, &block)?;
                 }
                 None => break,
             }
         }
         Ok(piece)
+    }
+
+    /// Appends what wraps the key of a sealed record, so that whoever has the agent's own keys can
+    /// import it even where the row is gone.
+    fn append_key(&self, piece: &mut Vec<u8>, block: &[u8]) -> Result<(), ApiError> {
+        let Ok(Sealed { dek, .. }) = Sealed::decode(block) else {
+            return Ok(());
+        };
+        let row = self.store.key_row(dek)?;
+        let row = row.ok_or_else(|| ApiError::internal("a record's key is not wrapped"))?;
+        let block = SealedKey { dek, row: &row }.encode();
+        car::append(piece, &record_cid(&block), &block);
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use entente_lexicon::RecordPath;
 use entente_memory::repo::{Blocks, Cid};
+use entente_trust::memory::DekId;
 
 use crate::agent::repo::RepoTree;
 use crate::agent::store::AgentStore;
@@ -71,6 +72,13 @@ impl AgentStore {
             "SELECT block FROM records WHERE collection = ? AND rkey = ? AND cid = ?",
             params![collection, rkey, cid.to_bytes()],
         )?;
+        row.map(|row| row.blob(0)).transpose()
+    }
+
+    /// Returns the row that wraps a key for its owner.
+    pub(super) fn key_row(&self, dek: DekId) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT row FROM wraps WHERE dek = ?";
+        let row = self.db.row(sql, params![*dek.as_bytes()])?;
         row.map(|row| row.blob(0)).transpose()
     }
 

@@ -68,6 +68,7 @@ pub enum Route {
     ShareMemory,
     ReplicaStatus,
     PutBlobPart,
+    ImportRepo,
     AddPeer,
     ListPeers,
     ShowPeer,
@@ -236,6 +237,12 @@ pub const TABLE: &[Entry] = &[
         Route::WriteMemory,
     ),
     entry("GET", "/agents/:name/memory", AgentMail, Route::ReadMemory),
+    entry(
+        "POST",
+        "/agents/:name/memory/import",
+        AgentMail,
+        Route::ImportRepo,
+    ),
     entry(
         "POST",
         "/agents/:name/memory/rotate",

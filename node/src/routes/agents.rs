@@ -9,6 +9,7 @@ use serde_json::Value;
 use worker::{Env, Response};
 
 use crate::auth::gate::{TOKEN_PREFIX, token_key};
+use crate::auth::table::Route;
 use crate::error::ApiError;
 use crate::internal::{self, now, rng};
 use crate::lifecycle::bury;
@@ -147,16 +148,14 @@ pub(super) async fn list(call: &Call) -> Result<Response, ApiError> {
     reply::json(200, &AgentList { agents })
 }
 
-/// `GET /agents/:name`.
-pub(super) async fn show(call: &Call) -> Result<Response, ApiError> {
+/// `GET /agents/:name`, and `GET /agents/:name/memory/replica`: how far its replica is, in numbers, so
+/// that the admin may always ask.
+pub(super) async fn show(call: &Call, route: Route) -> Result<Response, ApiError> {
     let ready = call.ready().await?;
-    reply::json(200, &call.agent().await?.view(&ready.row.host))
-}
-
-/// `GET /agents/:name/memory/replica`: numbers alone, so the admin may always ask.
-pub(super) async fn replica(call: &Call) -> Result<Response, ApiError> {
-    call.ready().await?;
     let row = call.agent().await?;
+    if route != Route::ReplicaStatus {
+        return reply::json(200, &row.view(&ready.row.host));
+    }
     if !row.is_active() {
         return Err(unknown_agent(row.name.as_str()));
     }

@@ -42,7 +42,7 @@ pub(super) async fn forward(mut call: Call, route: Route) -> Result<Response, Ap
         }
     };
     let method = call.request.method();
-    let body = if route == Route::PutBlobPart {
+    let body = if matches!(route, Route::PutBlobPart | Route::ImportRepo) {
         Forwarded::Stream
     } else if matches!(method, worker::Method::Post | worker::Method::Put) {
         Forwarded::Bytes(body::read(&mut call.request).await?)
@@ -79,7 +79,7 @@ fn inner_path(path: &str, query: Option<&str>) -> String {
 
 /// Returns what the audit log calls an access by the admin.
 fn action(route: Route) -> &'static str {
-    const ACTIONS: [(Route, &str); 14] = [
+    const ACTIONS: [(Route, &str); 15] = [
         (Route::Announce, "mail.announce"),
         (Route::SendMessage, "mail.send"),
         (Route::ListMessages, "mail.list"),
@@ -88,6 +88,7 @@ fn action(route: Route) -> &'static str {
         (Route::MarkRead, "mail.read"),
         (Route::AgentTicket, "mail.ticket"),
         (Route::ExportRepo, "memory.export"),
+        (Route::ImportRepo, "memory.import"),
         (Route::AgentSocket, "mail.socket"),
         (Route::ReadMemory, "memory.read"),
         (Route::WriteMemory, "memory.write"),

@@ -110,7 +110,7 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::ResealKeys => keys::reseal(&call).await,
         Route::CreateAgent => agents::create(call).await,
         Route::ListAgents => agents::list(&call).await,
-        Route::ShowAgent => agents::show(&call).await,
+        Route::ShowAgent | Route::ReplicaStatus => agents::show(&call, entry.route).await,
         Route::ChangeAgent => agents::change(call).await,
         Route::DeleteAgent => agents::delete(&call).await,
         Route::RotateToken => agents::rotate_token(&call).await,
@@ -123,13 +123,13 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         | Route::MarkRead
         | Route::AgentTicket
         | Route::ExportRepo
+        | Route::ImportRepo
         | Route::AgentSocket
         | Route::ReadMemory
         | Route::WriteMemory
         | Route::DeleteMemory
         | Route::ShareMemory
         | Route::PutBlobPart => mail::forward(call, entry.route).await,
-        Route::ReplicaStatus => agents::replica(&call).await,
         Route::AddPeer => peers::add(call).await,
         Route::ListPeers => peers::list(&call).await,
         Route::ShowPeer => peer_detail::show(&call).await,

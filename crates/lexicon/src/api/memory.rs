@@ -219,3 +219,16 @@ pub struct ReplicaError {
     /// Why, for people.
     pub error: String,
 }
+
+/// `POST /agents/:name/memory/import`: what an archive brought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// The CID of the archive's commit.
+    pub root: String,
+    /// The revision of that commit.
+    pub rev: String,
+    /// Records that were missing and are there now.
+    pub imported: usize,
+    /// Records of the archive at whose place there was one: they stay as they are.
+    pub kept: usize,
+}

@@ -28,6 +28,22 @@ pub struct Limits {
     pub blocks: usize,
 }
 
+impl Limits {
+    /// Counts a block of so many bytes.
+    ///
+    /// # Errors
+    /// [`ImportError::TooMuch`] if that is more than is left.
+    pub fn take(&mut self, bytes: usize) -> Result<(), ImportError> {
+        let bytes = self.bytes.checked_sub(bytes);
+        let blocks = self.blocks.checked_sub(1);
+        let (Some(bytes), Some(blocks)) = (bytes, blocks) else {
+            return Err(ImportError::TooMuch);
+        };
+        *self = Self { bytes, blocks };
+        Ok(())
+    }
+}
+
 /// The bounds of a proof of one record: a commit, a record, and the nodes between.
 pub const PROOF_LIMITS: Limits = Limits {
     bytes: 4 << 20,
@@ -141,12 +157,7 @@ impl Import {
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), ImportError> {
         self.reader.feed(bytes);
         while let Some((cid, block)) = self.reader.block()? {
-            let bytes = self.left.bytes.checked_sub(block.len());
-            let blocks = self.left.blocks.checked_sub(1);
-            let (Some(bytes), Some(blocks)) = (bytes, blocks) else {
-                return Err(ImportError::TooMuch);
-            };
-            self.left = Limits { bytes, blocks };
+            self.left.take(block.len())?;
             self.blocks.insert(cid, block);
         }
         Ok(())
@@ -155,10 +166,7 @@ impl Import {
     fn commit(mut self, did: &Did, key: &VerifyingKey) -> Result<Unpacked, ImportError> {
         let root = self.reader.end()?;
         let block = self.blocks.remove(&root);
-        let block = block.ok_or(ImportError::Missing(root))?;
-        let commit = SignedCommit::decode(&block).map_err(ImportError::Commit)?;
-        commit.verify(did, key).map_err(ImportError::Commit)?;
-        Ok((commit, self.blocks))
+        Ok((commit(root, block.as_deref(), did, key)?, self.blocks))
     }
 
     /// Ends: verifies all of it as the repo of `did`, whose repo key is `key`.
@@ -174,7 +182,10 @@ impl Import {
                 Item::Node(cid, bytes) => {
                     nodes.insert(cid, bytes);
                 }
-                Item::Leaf(key, cid) => records.push(record(&blocks, &key, cid)?),
+                Item::Leaf(key, cid) => {
+                    let value = blocks.get(&cid).cloned();
+                    records.push(record(&key, cid, value)?);
+                }
             }
         }
         Ok(Archive {
@@ -187,9 +198,30 @@ impl Import {
 
 type Unpacked = (SignedCommit, MemoryBlocks);
 
-fn record(blocks: &MemoryBlocks, key: &Key, cid: Cid) -> Result<Record, ImportError> {
+/// Reads the commit that an archive's root names, and checks whose it is and who signed it. For those
+/// who keep an archive's blocks elsewhere than in memory.
+///
+/// # Errors
+/// [`ImportError::Missing`], [`ImportError::Commit`].
+pub fn commit(
+    root: Cid,
+    block: Option<&[u8]>,
+    did: &Did,
+    key: &VerifyingKey,
+) -> Result<SignedCommit, ImportError> {
+    let block = block.ok_or(ImportError::Missing(root))?;
+    let commit = SignedCommit::decode(block).map_err(ImportError::Commit)?;
+    commit.verify(did, key).map_err(ImportError::Commit)?;
+    Ok(commit)
+}
+
+/// Checks a record that a tree leads to: its path, that its block is there, and its encoding.
+///
+/// # Errors
+/// [`ImportError::Path`], [`ImportError::Missing`], [`ImportError::Record`].
+pub fn record(key: &Key, cid: Cid, value: Option<Vec<u8>>) -> Result<Record, ImportError> {
     let path = RecordPath::parse(key.as_str()).map_err(|_error| ImportError::Path)?;
-    let value = blocks.get(&cid).ok_or(ImportError::Missing(cid))?.clone();
+    let value = value.ok_or(ImportError::Missing(cid))?;
     if cid.codec() != super::block::DAG_CBOR || check_record(&value).is_err() {
         return Err(ImportError::Record);
     }
@@ -228,6 +260,7 @@ pub fn verify_proof(
     let (commit, blocks) = import.commit(did, key)?;
     let of = Key::from(of);
     let found = path(&blocks, &commit.commit.data, &of)?.value;
-    let record = found.map(|cid| record(&blocks, &of, cid)).transpose()?;
+    let record = found.map(|cid| record(&of, cid, blocks.get(&cid).cloned()));
+    let record = record.transpose()?;
     Ok((commit, record))
 }

@@ -78,6 +78,9 @@ impl Core {
         self.tend_replica();
         self.tend_life();
         self.tend_blobs();
+        if let Err(error) = self.tend_imports() {
+            console_error!("an interrupted import is not cleared away: {error}");
+        }
         match self.rewrap_some() {
             Ok(true) => self.wake_in(0),
             Ok(false) => {}

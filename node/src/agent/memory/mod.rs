@@ -7,6 +7,8 @@
 mod blobs;
 mod compact;
 mod forget;
+mod import;
+mod import_store;
 mod keys;
 mod life;
 mod life_store;
@@ -53,6 +55,8 @@ pub(super) struct Memory {
     reads: RefCell<BTreeMap<u64, (u32, Timestamp)>>,
     /// Whether the tables are known to be there.
     ready: Cell<bool>,
+    /// Whether an archive is being imported.
+    importing: Rc<Cell<bool>>,
     /// Whether those who share records are being told of changes.
     telling: Cell<bool>,
 }
@@ -69,6 +73,7 @@ impl Memory {
             replica: replica::Replica::default(),
             reads: RefCell::new(BTreeMap::new()),
             ready: Cell::new(false),
+            importing: Rc::default(),
             telling: Cell::new(false),
         }
     }
@@ -107,6 +112,22 @@ impl Memory {
             self.store.create()?;
         }
         Ok(())
+    }
+}
+
+/// An import under way; over when dropped.
+struct Importing(Rc<Cell<bool>>);
+
+impl Importing {
+    /// Begins, unless one is under way.
+    fn begin(running: &Rc<Cell<bool>>) -> Option<Self> {
+        (!running.replace(true)).then(|| Self(Rc::clone(running)))
+    }
+}
+
+impl Drop for Importing {
+    fn drop(&mut self) {
+        self.0.set(false);
     }
 }
 

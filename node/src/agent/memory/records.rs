@@ -32,7 +32,7 @@ const MAX_RECORDS: u64 = 100_000;
 /// room beside them.
 const MAX_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 /// The longest record in bytes of DAG-CBOR.
-const MAX_RECORD_BYTES: usize = 64 * 1024;
+pub(super) const MAX_RECORD_BYTES: usize = 64 * 1024;
 /// The longest idempotency key.
 const MAX_KEY_BYTES: usize = 256;
 
@@ -407,11 +407,7 @@ impl Core {
             )
         })?;
         if plain.len() > MAX_RECORD_BYTES {
-            return Err(ApiError::new(
-                413,
-                "RECORD_TOO_LARGE",
-                "The record is over 64 KiB: store what is long as a blob and name it in the record.",
-            ));
+            return Err(too_large());
         }
         Ok(Checked {
             path: RecordPath::new(collection, rkey),
@@ -450,7 +446,7 @@ impl Core {
 }
 
 /// A memory holds for some time at least.
-fn check_validity(value: &Map<String, Value>) -> Result<(), ApiError> {
+pub(super) fn check_validity(value: &Map<String, Value>) -> Result<(), ApiError> {
     let Ok(fields) = MemoryFields::deserialize(value) else {
         return Ok(());
     };
@@ -461,7 +457,7 @@ fn check_validity(value: &Map<String, Value>) -> Result<(), ApiError> {
 }
 
 /// Checks a record against its type's schema, and its key against what the type asks of keys.
-fn validate(collection: &Nsid, rkey: &RecordKey, value: &Value) -> Result<(), ApiError> {
+pub(super) fn validate(collection: &Nsid, rkey: &RecordKey, value: &Value) -> Result<(), ApiError> {
     let refused = |fault: Fault| {
         let status = if fault.code == Code::RecordTooLarge {
             413
@@ -491,6 +487,14 @@ fn validate(collection: &Nsid, rkey: &RecordKey, value: &Value) -> Result<(), Ap
         "INVALID_RECORD_KEY",
         format!("`rkey` is not what {collection} asks of its keys: GET /lexicons/{collection}."),
     ))
+}
+
+pub(super) fn too_large() -> ApiError {
+    ApiError::new(
+        413,
+        "RECORD_TOO_LARGE",
+        "The record is over 64 KiB: store what is long as a blob and name it in the record.",
+    )
 }
 
 pub(super) fn next(old: &StoredRecord) -> u64 {

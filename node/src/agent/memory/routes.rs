@@ -43,6 +43,7 @@ impl Core {
             (Method::Get, []) => json(&self.list_records(&request.query::<Query>()?)?)?,
             (Method::Get, ["search"]) => json(&self.search(&request.query()?)?)?,
             (Method::Get, ["shared"]) => json(&self.list_shared(&request.query()?)?)?,
+            (Method::Post, ["import"]) => json(&self.import_archive(request).await?)?,
             (Method::Post, ["rotate"]) => json(&self.rotate_memory()?)?,
             (Method::Get, ["rotation"]) => json(&self.rotation()?)?,
             (Method::Get, ["settings"]) => json(&self.settings()?)?,

@@ -56,6 +56,7 @@ const SCHEMA: &[&str] = &[
         tokens, tokenize = 'ascii', content = '', contentless_delete = 1)",
     "CREATE VIRTUAL TABLE IF NOT EXISTS search_public USING fts5(
         tokens, tokenize = 'ascii', content = '', contentless_delete = 1)",
+    "CREATE TABLE IF NOT EXISTS staged_blocks(id BLOB PRIMARY KEY, block BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS keks(
         epoch INTEGER PRIMARY KEY, sealed BLOB NOT NULL, made_at INTEGER NOT NULL)",
 ];
