@@ -120,6 +120,8 @@ pub(crate) struct Bench {
 pub(crate) enum BenchWhat {
     /// A 200-byte message from an agent of one network to an agent of another
     Message(BenchMessage),
+    /// Storing, reading, listing and finding a record among many
+    Memory(BenchMemory),
     /// How well memory is found: recall of the evidence of questions, by method
     Retrieval(BenchRetrieval),
 }
@@ -149,6 +151,26 @@ pub(crate) struct BenchMessage {
     pub(crate) floor_bytes: Vec<u32>,
     /// The first port to use
     #[arg(long, value_name = "P", default_value_t = 8780)]
+    pub(crate) port: u16,
+    /// Measure this Worker bundle instead of building an optimised one
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub(crate) bundle: Option<PathBuf>,
+}
+
+/// Arguments of `bench memory`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct BenchMemory {
+    /// Records there are before anything is measured
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(crate) records: u64,
+    /// Rounds; the sides take turns
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) rounds: u32,
+    /// Calls a side and round
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub(crate) calls: u64,
+    /// The first port to use
+    #[arg(long, value_name = "P", default_value_t = 8740)]
     pub(crate) port: u16,
     /// Measure this Worker bundle instead of building an optimised one
     #[arg(long, hide = true, value_name = "DIR")]

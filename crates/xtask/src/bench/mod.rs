@@ -1,9 +1,10 @@
-//! `cargo xtask bench`: what a message costs, beside a floor; how well memory is found.
+//! `cargo xtask bench`: what a message and a record cost, beside floors; how well memory is found.
 //!
 //! The floor is a minimal Worker in plain JavaScript (node/local/floor) that moves as many bytes over
 //! the same hops. Both run on the same machine in turns, so that the ratio says more than the numbers.
 
 mod load;
+mod memory;
 mod meter;
 mod networks;
 mod report;
@@ -27,6 +28,7 @@ const WARM_UP: Duration = Duration::from_secs(2);
 pub(crate) fn run(repo: &Repo, args: &Bench) -> Result<()> {
     match &args.what {
         BenchWhat::Message(args) => message(repo, args),
+        BenchWhat::Memory(args) => memory::run(repo, args),
         BenchWhat::Retrieval(args) => retrieval::run(repo, args),
     }
 }

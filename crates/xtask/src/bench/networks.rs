@@ -77,7 +77,7 @@ pub(super) fn start(repo: &Repo, args: &BenchMessage) -> Result<Started> {
     Ok(started)
 }
 
-fn fresh(repo: &Repo, side: &str, port: u16) -> Result<StateFolder> {
+pub(super) fn fresh(repo: &Repo, side: &str, port: u16) -> Result<StateFolder> {
     let folder = StateFolder::open(&repo.join(".bench").join(side))?;
     down::stop_all(&folder)?;
     folder.delete()?;
@@ -85,7 +85,7 @@ fn fresh(repo: &Repo, side: &str, port: u16) -> Result<StateFolder> {
     Ok(folder)
 }
 
-fn processes(running: &[Running]) -> Result<Vec<u32>> {
+pub(super) fn processes(running: &[Running]) -> Result<Vec<u32>> {
     let mut all = Vec::new();
     for one in running {
         all.extend(meter::family(one.child.id())?);
@@ -199,7 +199,7 @@ fn floor(repo: &Repo, args: &BenchMessage, started: &mut Started) -> Result<()> 
     Ok(())
 }
 
-fn pairs<const N: usize>(pairs: [(&str, String); N]) -> Map<String, Value> {
+pub(super) fn pairs<const N: usize>(pairs: [(&str, String); N]) -> Map<String, Value> {
     pairs
         .map(|(key, value)| (key.to_owned(), Value::String(value)))
         .into_iter()

@@ -41,6 +41,13 @@ const PURPOSE: &str = "import";
 /// What an interrupted import left is cleared away after this.
 const CLEAR_MS: u64 = 60_000;
 
+/// A record of an archive, opened.
+struct Opened {
+    /// Its version and its key, where it is sealed.
+    sealed: Option<(u64, DekId)>,
+    plain: Vec<u8>,
+}
+
 /// An archive's blocks, put aside.
 struct Staged<'a> {
     core: &'a Core,
@@ -177,7 +184,7 @@ impl Core {
             message: format!("{path}: {}", error.message),
             ..error
         };
-        let (sealed, plain) = self.open_found(me, &path, &value).map_err(at)?;
+        let Opened { sealed, plain } = self.open_found(me, &path, &value).map_err(at)?;
         if plain.len() > MAX_RECORD_BYTES {
             return Err(at(too_large()));
         }
@@ -218,16 +225,13 @@ impl Core {
         Ok(stored)
     }
 
-    /// Opens a record of an archive, and keeps what wraps its key. Returns its version and key, where
-    /// it is sealed, and what it says.
-    fn open_found(
-        &self,
-        me: &Me,
-        path: &RecordPath,
-        block: &[u8],
-    ) -> Result<(Option<(u64, DekId)>, Vec<u8>), ApiError> {
+    /// Opens a record of an archive, and keeps what wraps its key.
+    fn open_found(&self, me: &Me, path: &RecordPath, block: &[u8]) -> Result<Opened, ApiError> {
         let Ok(sealed) = Sealed::decode(block) else {
-            return Ok((None, block.to_vec()));
+            return Ok(Opened {
+                sealed: None,
+                plain: block.to_vec(),
+            });
         };
         let row = self.memory.store.staged_key(sealed.dek)?.ok_or_else(|| {
             ApiError::new(
@@ -242,7 +246,10 @@ impl Core {
         let plain = plain.map_err(unopened)?.to_vec();
         let epoch = wrap::epoch(&row).map_err(unopened)?;
         self.memory.store.keep_wrap(sealed.dek, path, epoch, &row)?;
-        Ok((Some((sealed.version, sealed.dek)), plain))
+        Ok(Opened {
+            sealed: Some((sealed.version, sealed.dek)),
+            plain,
+        })
     }
 }
 
