@@ -10,12 +10,11 @@
 //! so nobody can pass one network's announcement off as another's. The content stays the text that
 //! was signed: whoever shows it parses it, nobody writes it anew.
 
-use entente_lexicon::{Content, Did, Timestamp};
+use entente_lexicon::{Content, Did, Timestamp, is_collection};
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteArray, ByteBuf};
 
 use crate::crypto::sign::{SIGNATURE_LENGTH, SigningKey, VerifyingKey, kid};
-use crate::policy::is_collection;
 
 const LABEL: &[u8] = b"entente-announcement/1\0";
 /// The longest announcement in bytes.

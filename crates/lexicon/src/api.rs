@@ -4,6 +4,7 @@
 
 mod announcements;
 pub mod blobs;
+mod firehose;
 pub mod life;
 pub mod memory;
 mod trust;
@@ -17,6 +18,9 @@ use crate::keys::FrozenLink;
 use crate::{Content, ReceiptStatus, Timestamp, TrustLevel};
 
 pub use announcements::{Announce, Announced, AnnouncementList, AnnouncementView};
+pub use firehose::{
+    AgentPresence, Event, FilterWish, FirehoseCommand, FirehoseFrame, NewEvent, Viewer,
+};
 pub use trust::{
     AcceptRequest, AddPeer, ApprovalView, ApprovePeer, BanList, BanView, ChangePeer, NewBan,
     PeerRequest, PeerRequests, PeerTrust, Preview, PreviewExample, PreviewGroup, QuarantineList,
@@ -514,67 +518,6 @@ pub struct PublicPeers {
     pub peers: Vec<PublicPeer>,
 }
 
-/// One agent's presence on the firehose.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AgentPresence {
-    /// Its DID, or for an observer an id that is stable for a day.
-    pub id: String,
-    /// Its name; absent for an observer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// `idle` or `working` (sent or received within the last 5 seconds).
-    pub state: String,
-    /// When it last did anything.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_seen: Option<Timestamp>,
-    /// Messages sent since the relay began to count.
-    pub sent: u64,
-    /// Messages received since the relay began to count.
-    pub received: u64,
-    /// Whether an admin may send and read as it; absent for an observer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub admin_read: Option<bool>,
-}
-
-/// One thing that happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Event {
-    /// Rises by one an event within an epoch of the relay.
-    pub seq: u64,
-    /// `message.accepted`, `message.delivered`, `message.received`, `message.read`, `message.refused`,
-    /// `agent.created`, `agent.deleted`, `peer.added`, `peer.changed`, `peer.removed`, `link.up`,
-    /// `link.idle`, `link.down`, `link.refused`.
-    pub kind: String,
-    /// When.
-    pub at: Timestamp,
-    /// Who acted: an address for the admin, an anonymous id for an observer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
-    /// Upon whom, likewise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to: Option<String>,
-    /// The message's id; absent for an observer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// The peer's host, for events of links and for messages that cross one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub peer: Option<String>,
-    /// Why something was refused or went down.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
-    /// A label such as `demo script`; absent for an observer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    /// Milliseconds from accepted to delivered, on `message.delivered`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub latency_ms: Option<u64>,
-    /// So many more like this one happened in the same moment and are not shown one by one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub more: Option<u64>,
-}
-
 /// This network, for the dashboard's centre.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -587,87 +530,6 @@ pub struct NetworkView {
     pub name: String,
     /// What it grants to strangers.
     pub trust_level: TrustLevel,
-}
-
-/// Who is watching the firehose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Viewer {
-    /// Sees names and addresses, never bodies.
-    Admin,
-    /// Sees anonymised ids.
-    Observer,
-}
-
-/// What `WS /relay/firehose` says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum FirehoseFrame {
-    /// Sent on connecting and whenever something in it changed, at most once a second.
-    Status {
-        /// For whom this stream is made.
-        viewer: Viewer,
-        /// This network.
-        network: NetworkView,
-        /// All agents.
-        agents: Vec<AgentPresence>,
-        /// All peers.
-        peers: Vec<PublicPeer>,
-    },
-    /// One event.
-    Event {
-        /// Opaque: pass it as `?cursor=` to go on after this event.
-        cursor: String,
-        /// The event.
-        event: Event,
-    },
-    /// The cursor is older than what the relay keeps: events were missed.
-    Gap {
-        /// Where the stream goes on.
-        cursor: String,
-    },
-}
-
-/// What an object reports to the relay; the relay gives it a number and shows it to viewers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NewEvent {
-    /// As in [`Event::kind`].
-    pub kind: String,
-    /// As in [`Event::at`].
-    pub at: Timestamp,
-    /// As in [`Event::from`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
-    /// As in [`Event::to`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to: Option<String>,
-    /// As in [`Event::message`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// As in [`Event::peer`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub peer: Option<String>,
-    /// As in [`Event::code`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
-    /// As in [`Event::label`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    /// As in [`Event::latency_ms`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub latency_ms: Option<u64>,
-    /// As in [`Event::more`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub more: Option<u64>,
-}
-
-impl Event {
-    /// How many this event stands for.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.more.unwrap_or(0).saturating_add(1)
-    }
 }
 
 /// `POST /agents/:name/token`: the new token, shown this once.

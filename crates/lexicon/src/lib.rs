@@ -7,6 +7,7 @@
 pub mod address;
 pub mod api;
 pub mod blob;
+pub mod collection;
 pub mod id;
 pub mod keys;
 pub mod level;
@@ -18,6 +19,7 @@ pub mod schema;
 pub mod time;
 
 pub use address::{Address, Recipient};
+pub use collection::{CollectionGlob, is_collection};
 pub use id::{AgentName, Did, Host, IdError, MessageId};
 pub use level::TrustLevel;
 pub use message::{Content, ReceiptStatus};

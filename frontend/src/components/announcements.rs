@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use entente_lexicon::Content;
 use entente_lexicon::api::{Announce, AnnouncementView};
+use entente_lexicon::{Content, is_collection};
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -13,7 +13,7 @@ use crate::browser::{poll, random_id, set_changed};
 use crate::components::icon::Icon;
 use crate::components::problem::Problem;
 use crate::store::{Store, use_store};
-use crate::view::announcements::{DEFAULT_COLLECTION, author, beginning, is_collection};
+use crate::view::announcements::{DEFAULT_COLLECTION, author, beginning};
 use crate::view::conversation::text_of;
 use crate::view::format::{ago, plural};
 use crate::view::kind::Kind;

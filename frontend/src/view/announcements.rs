@@ -9,8 +9,6 @@ use crate::view::names::host_of;
 const MAX_CHARS: usize = 400;
 /// Lines of it likewise.
 const MAX_LINES: usize = 10;
-/// The longest collection that the form takes.
-const MAX_COLLECTION: usize = 128;
 /// The collection of the form until another is typed.
 pub const DEFAULT_COLLECTION: &str = "agent.public.announcement";
 
@@ -33,18 +31,6 @@ pub fn author(one: &AnnouncementView) -> String {
         Some(host) => format!("{}@{host}", one.name),
         None => one.name.clone(),
     }
-}
-
-/// Tells whether a text is the name of a collection, as the network will.
-#[must_use]
-pub fn is_collection(text: &str) -> bool {
-    let segment = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    text.len() <= MAX_COLLECTION && text.split('.').all(segment)
 }
 
 #[cfg(test)]
@@ -79,14 +65,5 @@ mod tests {
         let tall = beginning(&"\n".repeat(5_000)).unwrap();
         assert_eq!(tall.lines().count(), MAX_LINES);
         assert!(wide.ends_with('…') && tall.ends_with('…'));
-    }
-
-    #[test]
-    fn a_collection_is_dotted_words() {
-        assert!(is_collection(DEFAULT_COLLECTION) && is_collection("a.B-2"));
-        for bad in ["", "a.", "a..b", "a b", "a.*", "ä"] {
-            assert!(!is_collection(bad), "{bad}");
-        }
-        assert!(!is_collection(&"a".repeat(129)));
     }
 }

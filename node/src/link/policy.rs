@@ -1,10 +1,9 @@
 //! What the admin allows to cross this link, as the state machine takes it.
 
 use data_encoding::HEXLOWER;
+use entente_lexicon::CollectionGlob;
 use entente_lexicon::api::{ApprovalView, LinkState};
-use entente_trust::policy::{
-    Approval, Ban, CollectionGlob, Policy, needs_attestations, needs_origin,
-};
+use entente_trust::policy::{Approval, Ban, Policy, needs_attestations, needs_origin};
 
 use crate::config::Config;
 use crate::error::ApiError;

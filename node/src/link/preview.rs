@@ -3,12 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use entente_lexicon::Did;
 use entente_lexicon::api::{Preview, PreviewExample, PreviewGroup, Turn};
+use entente_lexicon::{CollectionGlob, Did};
 use entente_trust::announcement::DEFAULT_COLLECTION;
-use entente_trust::policy::{
-    CollectionGlob, Direction, Item, ItemKind, Origin, Policy, Proof, Verdict, decide,
-};
+use entente_trust::policy::{Direction, Item, ItemKind, Origin, Policy, Proof, Verdict, decide};
 
 use crate::error::ApiError;
 use crate::link::driver::{Driver, not_peered};

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use entente_lexicon::api::{AcceptRequest, AddPeer, ChangePeer, Preview};
-use entente_lexicon::{Address, Did};
-use entente_trust::policy::CollectionGlob;
+use entente_lexicon::{Address, CollectionGlob, Did};
 use worker::Response;
 
 use crate::error::ApiError;

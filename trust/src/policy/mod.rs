@@ -4,7 +4,6 @@
 //! the receiver before it is believed; an item passes iff both say so. Whatever refuses wins over
 //! whatever would let pass, and what is not named is not allowed.
 
-mod collection;
 mod reason;
 mod standing;
 #[cfg(test)]
@@ -12,9 +11,8 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use entente_lexicon::{Did, Timestamp, TrustLevel};
+use entente_lexicon::{CollectionGlob, Did, Timestamp, TrustLevel};
 
-pub use collection::{BadCollection, CollectionGlob, MAX_COLLECTION, is_collection};
 pub use reason::Reason;
 pub use standing::{Approval, DOCUMENT_LIFE_MS, Standing};
 

@@ -1,8 +1,7 @@
 //! Which records a search is about: by collection, by time, by where they came from.
 
-use entente_lexicon::Timestamp;
 use entente_lexicon::records::Source;
-use entente_trust::policy::CollectionGlob;
+use entente_lexicon::{CollectionGlob, Timestamp};
 
 use crate::life::Validity;
 
