@@ -6,7 +6,7 @@ import { Log, LogLevel } from "miniflare";
 /** The runtime's behaviour is pinned to this day; wrangler.toml.example names the same one. */
 export const COMPATIBILITY_DATE = "2026-04-01";
 
-const OBJECTS = { RELAY: "Relay", LINK: "Link", AGENT: "Agent" };
+const OBJECTS = { RELAY: "Relay", LINK: "Link", AGENT: "Agent", FANOUT: "Fanout" };
 
 /** Reads and checks a config file's text. */
 export function parseConfig(text) {

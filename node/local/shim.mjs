@@ -191,6 +191,7 @@ function durable(name) {
 export const Relay = durable("Relay");
 export const Link = durable("Link");
 export const Agent = durable("Agent");
+export const Fanout = durable("Fanout");
 
 export default {
   fetch(request, env, ctx) {

@@ -82,9 +82,14 @@ pub struct Config {
     pub allow_inbound: bool,
     /// Whether anything may go out to any peer.
     pub allow_outbound: bool,
+    /// Viewers of the firehose that one fan-out object takes.
+    pub firehose_seats: usize,
 }
 
 const MAX_NAME_CHARS: usize = 63;
+/// Viewers of one fan-out object, unless told, and at most.
+const SEATS: usize = 250;
+const MAX_SEATS: usize = 1_000;
 
 impl Config {
     /// Reads the variables.
@@ -103,6 +108,8 @@ impl Config {
                 .ok_or(Problem::Variable("ALLOW_INBOUND"))?,
             allow_outbound: gate(&variable(env, "ALLOW_OUTBOUND"))
                 .ok_or(Problem::Variable("ALLOW_OUTBOUND"))?,
+            firehose_seats: seats(&variable(env, "FIREHOSE_SEATS"))
+                .ok_or(Problem::Variable("FIREHOSE_SEATS"))?,
             ..config
         })
     }
@@ -141,6 +148,7 @@ impl Config {
             dev_hosts,
             allow_inbound: true,
             allow_outbound: true,
+            firehose_seats: SEATS,
         })
     }
 
@@ -187,6 +195,16 @@ fn gate(text: &str) -> Option<bool> {
         "" | "true" => Some(true),
         "false" => Some(false),
         _ => None,
+    }
+}
+
+fn seats(text: &str) -> Option<usize> {
+    match text {
+        "" => Some(SEATS),
+        text => text
+            .parse()
+            .ok()
+            .filter(|seats| (1..=MAX_SEATS).contains(seats)),
     }
 }
 

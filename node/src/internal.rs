@@ -69,6 +69,8 @@ pub const RELAY: &str = "RELAY";
 pub const LINK: &str = "LINK";
 /// The binding of the agents' namespace.
 pub const AGENT: &str = "AGENT";
+/// The binding of the fan-out objects' namespace.
+pub const FANOUT: &str = "FANOUT";
 
 /// The header by which the Worker tells an agent's object who acts: `admin` or `agent`.
 pub const ACTOR: &str = "x-entente-actor";
@@ -82,6 +84,9 @@ pub const FROM_KID: &str = "x-entente-kid";
 pub const NONCE: &str = "x-entente-nonce";
 /// The header by which the Worker tells a link how long to remember the nonce.
 pub const NONCE_UNTIL: &str = "x-entente-nonce-until";
+
+/// The header by which the Worker tells a fan-out object its name.
+pub const SHARD: &str = "x-entente-shard";
 
 const INTERNAL_PREFIX: &str = "x-entente-";
 const ORIGIN: &str = "http://object";
@@ -161,6 +166,14 @@ pub fn link(env: &Env, did: &Did) -> Result<Stub, ApiError> {
         .durable_object(LINK)?
         .get_by_name(did.as_str())?
         .into_rpc())
+}
+
+/// Returns the fan-out object of a name that the relay gave.
+///
+/// # Errors
+/// If the binding is missing.
+pub fn fanout(env: &Env, name: &str) -> Result<Stub, ApiError> {
+    Ok(env.durable_object(FANOUT)?.get_by_name(name)?.into_rpc())
 }
 
 /// Returns the agent object with the id that the directory lists.

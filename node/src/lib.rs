@@ -3,7 +3,7 @@
 //! The only crate that names `worker`: everything that touches the platform (fetch, WebSockets,
 //! D1, the objects' SQLite, alarms, clocks and entropy) is here, and nothing that decides what a
 //! frame, a signature or a trust level means. Start reading at [`routes`], which dispatches every
-//! request by [`auth`]'s access table; then at the objects: [`relay`], [`link`] and [`agent`].
+//! request by [`auth`]'s access table; then at the objects: [`relay`], [`link`], [`agent`] and [`fanout`].
 
 pub mod agent;
 pub mod auth;
@@ -11,6 +11,7 @@ pub mod config;
 pub mod drill;
 pub mod edge;
 pub mod error;
+pub mod fanout;
 pub mod guard;
 pub mod internal;
 pub mod lifecycle;

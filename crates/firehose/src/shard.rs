@@ -89,7 +89,7 @@ pub struct Batch {
     /// The event before the first.
     pub after: u64,
     /// The events, without a hole.
-    pub events: Vec<Shown>,
+    pub events: Vec<Rc<Shown>>,
 }
 
 impl Batch {
@@ -308,9 +308,12 @@ impl Shard {
         let state = if is_live { State::Live } else { State::Pulling };
         self.add(id, viewer, filter.clone(), state, begin);
         self.out.push(Output::Keep(id, filter, is_live));
-        if after.is_none() {
-            self.say_gap(id, begin);
-        }
+        let cursor = self.cursor(begin);
+        let frame = match after {
+            Some(_) => FirehoseFrame::Cursor { cursor },
+            None => FirehoseFrame::Gap { cursor },
+        };
+        self.say(id, begin, &frame);
         if !is_live {
             self.pull(Some(id), begin);
         }

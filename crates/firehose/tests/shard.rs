@@ -137,7 +137,8 @@ fn who_talks_nonsense_is_shown_the_door() {
 
 #[test]
 fn who_reads_nothing_is_told_and_dropped_and_comes_back_without_a_gap() {
-    let mut world = World::new(few(8));
+    // The cursor that begins the stream is one more.
+    let mut world = World::new(few(9));
     let quick = world.join(Viewer::Admin, &FilterWish::default(), Start::Recent(0));
     let slow = world.join(Viewer::Admin, &FilterWish::default(), Start::Recent(0));
     for _ in 0..20 {
@@ -165,7 +166,8 @@ fn who_reads_nothing_is_told_and_dropped_and_comes_back_without_a_gap() {
 
 #[test]
 fn who_is_brought_up_and_reads_nothing_waits_and_is_then_dropped() {
-    let mut world = World::new(few(8));
+    // The cursor that begins the stream is one more.
+    let mut world = World::new(few(9));
     world.happen(100);
     let one = world.join(Viewer::Admin, &FilterWish::default(), Start::Recent(100));
     world.settle();

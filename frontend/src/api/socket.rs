@@ -1,7 +1,7 @@
 //! The firehose socket: it reconnects for as long as the page lives.
 
-use futures::StreamExt;
 use futures::future::{AbortHandle, Abortable};
+use futures::{SinkExt, StreamExt};
 use gloo_net::websocket::Message;
 use gloo_net::websocket::futures::WebSocket;
 use leptos::prelude::*;
@@ -10,7 +10,7 @@ use leptos::task::spawn_local;
 use crate::api::{Failure, firehose_url, http, read_frame};
 use crate::browser;
 use crate::store::Store;
-use crate::view::connection::{Phase, STABLE_AFTER_MS, delay_ms};
+use crate::view::connection::{Phase, STABLE_AFTER_MS, Unread, ack, delay_ms};
 
 /// A socket that says nothing for this long after it was opened is given up.
 const FIRST_FRAME_MS: u64 = 10_000;
@@ -82,12 +82,19 @@ async fn read(store: Store, mut socket: WebSocket) {
     let mut next = browser::within(FIRST_FRAME_MS, socket.next())
         .await
         .flatten();
+    let mut unacknowledged = Unread::default();
     while let Some(Ok(message)) = next {
         if let Message::Text(text) = message
             && let Some(frame) = read_frame(&text)
         {
             store.set_phase(Phase::Connected);
             store.apply(frame);
+            if unacknowledged.is_due(text.len())
+                && let Some(ack) = store.cursor().as_deref().and_then(ack)
+                && socket.send(Message::Text(ack)).await.is_err()
+            {
+                return;
+            }
         }
         next = socket.next().await;
     }

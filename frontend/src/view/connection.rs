@@ -1,11 +1,47 @@
 //! The life of the firehose socket, without the socket.
 
+use entente_lexicon::api::FirehoseCommand;
+
 const BASE_DELAY_MS: u64 = 500;
 const MAX_DELAY_MS: u64 = 20_000;
 /// After this many failures in a row the page says that it is offline; it goes on trying.
 const OFFLINE_AFTER: u32 = 5;
 /// A connection that lasted this long ends a row of failures.
 pub const STABLE_AFTER_MS: u64 = 10_000;
+
+/// The network is told what was read after so many frames.
+const ACK_FRAMES: u32 = 200;
+/// Or so many bytes.
+const ACK_BYTES: usize = 256 * 1024;
+
+/// What was read since the network was last told.
+#[derive(Debug, Default)]
+pub struct Unread {
+    frames: u32,
+    bytes: usize,
+}
+
+impl Unread {
+    /// Notes a frame. Returns whether it is time to tell; then it counts anew.
+    pub fn is_due(&mut self, bytes: usize) -> bool {
+        self.frames = self.frames.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes);
+        let due = self.frames >= ACK_FRAMES || self.bytes >= ACK_BYTES;
+        if due {
+            *self = Self::default();
+        }
+        due
+    }
+}
+
+/// Writes that everything up to a cursor was read.
+#[must_use]
+pub fn ack(cursor: &str) -> Option<String> {
+    let ack = FirehoseCommand::Ack {
+        cursor: cursor.to_owned(),
+    };
+    serde_json::to_string(&ack).ok()
+}
 
 /// What the connection indicator shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +107,15 @@ pub fn delay_ms(failures: u32, chance: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_network_is_told_now_and_then_what_was_read() {
+        let mut unread = Unread::default();
+        let due = (0..1_000).filter(|_| unread.is_due(100)).count();
+        assert_eq!(due, 5);
+        assert!(!unread.is_due(ACK_BYTES - 1) && unread.is_due(1));
+        assert_eq!(ack("e.7").unwrap(), r#"{"type":"ack","cursor":"e.7"}"#);
+    }
 
     #[test]
     fn the_delay_doubles_to_a_ceiling_and_is_spread() {

@@ -83,6 +83,13 @@ impl Model {
                 self.events.push(event.clone());
                 Applied::Event(Box::new(event))
             }
+            FirehoseFrame::Cursor { cursor }
+            | FirehoseFrame::Slow { cursor }
+            | FirehoseFrame::Filtered { cursor, .. } => {
+                self.cursor = Some(cursor);
+                Applied::Known
+            }
+            FirehoseFrame::Error { .. } => Applied::Known,
             FirehoseFrame::Gap { cursor } => {
                 self.cursor = Some(cursor);
                 self.gaps = self.gaps.saturating_add(1);

@@ -59,6 +59,7 @@ export class Relay {
 }
 export class Link extends Relay {}
 export class Agent extends Relay {}
+export class Fanout extends Relay {}
 `;
 
 let folder;

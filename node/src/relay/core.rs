@@ -14,6 +14,7 @@ use crate::relay::anonymous::Anonymiser;
 use crate::relay::identity::Stored;
 use crate::relay::limits::ContactLimits;
 use crate::relay::presence::Presence;
+use crate::relay::shards::Shards;
 use crate::relay::store::RelayStore;
 use crate::store::d1::Directory;
 use crate::store::sqlite::Sqlite;
@@ -23,7 +24,6 @@ const MAX_SHOWN: usize = 500;
 
 /// The relay while its object is awake. Everything here can be rebuilt from SQLite and D1.
 pub(super) struct Core {
-    pub(super) state: State,
     pub(super) env: Env,
     pub(super) db: Rc<Sqlite>,
     pub(super) store: RelayStore,
@@ -32,6 +32,10 @@ pub(super) struct Core {
     pub(super) live: RefCell<Option<Live>>,
     pub(super) listed: RefCell<Option<Listed>>,
     pub(super) status_due: Cell<bool>,
+    /// Something happened since the status was looked at.
+    pub(super) status_stale: Cell<bool>,
+    /// When that was.
+    pub(super) status_looked: Cell<Timestamp>,
     /// Until then requests are under way that the sweep must look at again.
     pub(super) sweep_until: Cell<Timestamp>,
     /// Announcements are being offered to the links.
@@ -49,8 +53,8 @@ pub(super) struct Live {
     pub(super) newest: u64,
     pub(super) presence: Presence,
     pub(super) anonymiser: Anonymiser,
-    /// The last status frame of the admin's view, so that the same one is not sent twice.
-    pub(super) last_status: String,
+    /// The fan-out objects that have viewers, and what they are to be told.
+    pub(super) shards: Shards,
 }
 
 /// What the directory said when it was last asked.
@@ -69,11 +73,12 @@ impl Core {
             live: RefCell::new(None),
             listed: RefCell::new(None),
             status_due: Cell::new(false),
+            status_stale: Cell::new(true),
+            status_looked: Cell::default(),
             sweep_until: Cell::default(),
             offering: Cell::default(),
             offer_again: Cell::default(),
             revived: Cell::default(),
-            state,
             env,
             db,
         })
@@ -99,12 +104,13 @@ impl Core {
         let stored = self.stored()?.ok_or(Problem::NotInitialised)?;
         let epoch = self.store.meta(EPOCH)?;
         let epoch = epoch.ok_or_else(|| ApiError::internal("the relay has no epoch"))?;
+        let newest = self.store.newest()?;
         Ok(Live {
+            newest,
             anonymiser: Anonymiser::new(&self.observer_secret(&stored)?),
             epoch: String::from_utf8_lossy(&epoch).into_owned(),
-            newest: self.store.newest()?,
             presence: self.store.presence()?,
-            last_status: String::new(),
+            shards: self.restore_shards(newest)?,
             stored,
         })
     }

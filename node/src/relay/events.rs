@@ -2,12 +2,10 @@
 
 use std::rc::Rc;
 
-use entente_lexicon::api::{Event, FirehoseFrame, NewEvent};
-use worker::WebSocket;
+use entente_lexicon::api::{Event, NewEvent};
 
 use crate::error::ApiError;
-use crate::relay::core::{Core, Live};
-use crate::relay::firehose::{ADMIN, OBSERVER, send};
+use crate::relay::core::Core;
 use crate::shapes::RecentMessages;
 
 /// Events that are searched for messages to or from one peer, and messages found at most.
@@ -38,20 +36,21 @@ impl Core {
                 return Err(error);
             }
             live.newest = events.last().map_or(live.newest, |event| event.seq);
-            self.show(live, &events)?;
+            live.show(&events)?;
             Ok(changes.iter().any(|changed| changed.directory))
         })?;
         if directory_changed {
             self.listed.replace(None);
         }
         self.schedule_status();
+        self.push_soon();
         Ok(())
     }
 
     /// Finds the messages that crossed to or from a peer among the last events.
     pub(super) fn recent(&self, host: &str) -> Result<RecentMessages, ApiError> {
         let after = self.store.newest()?.saturating_sub(LOOKED_AT);
-        let mut events = self.store.after(after)?;
+        let mut events = self.store.after(after, LOOKED_AT)?;
         events.reverse();
         let crossed = events
             .into_iter()
@@ -68,46 +67,6 @@ impl Core {
             messages: messages.take(MAX_RECENT).collect(),
             announcements: self.recent_announcements(host)?,
         })
-    }
-
-    fn show(&self, live: &Live, events: &[Event]) -> Result<(), ApiError> {
-        let admins = self.state.get_websockets_with_tag(ADMIN);
-        let observers = self.state.get_websockets_with_tag(OBSERVER);
-        for event in events {
-            if !admins.is_empty() {
-                to_all(&admins, &frame(live, event.clone())?);
-            }
-            if !observers.is_empty() {
-                to_all(&observers, &frame(live, live.anonymiser.event(event))?);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Writes an event's frame.
-pub(super) fn frame(live: &Live, event: Event) -> Result<String, ApiError> {
-    let cursor = cursor(&live.epoch, event.seq);
-    Ok(serde_json::to_string(&FirehoseFrame::Event {
-        cursor,
-        event,
-    })?)
-}
-
-/// Writes the cursor after an event.
-pub(super) fn cursor(epoch: &str, seq: u64) -> String {
-    format!("{epoch}.{seq}")
-}
-
-/// Reads a cursor: its epoch and the number of the last event seen.
-pub(super) fn parse_cursor(text: &str) -> Option<(&str, u64)> {
-    let (epoch, seq) = text.split_once('.')?;
-    Some((epoch, seq.parse().ok()?))
-}
-
-fn to_all(sockets: &[WebSocket], text: &str) {
-    for socket in sockets {
-        send(socket, text);
     }
 }
 
@@ -139,13 +98,5 @@ mod tests {
         let events = number(7, vec![NewEvent::default(), NewEvent::default()]);
         let numbers: Vec<u64> = events.iter().map(|event| event.seq).collect();
         assert_eq!(numbers, [8, 9]);
-    }
-
-    #[test]
-    fn a_cursor_reads_back_and_nonsense_does_not() {
-        assert_eq!(parse_cursor(&cursor("ab12", 42)), Some(("ab12", 42)));
-        for bad in ["", "ab12", "ab12.", "ab12.-1", ".x"] {
-            assert_eq!(parse_cursor(bad), None, "{bad}");
-        }
     }
 }

@@ -14,6 +14,7 @@ mod object;
 mod offer;
 pub mod presence;
 mod publish;
+mod shards;
 mod store;
 
 pub use object::Relay;

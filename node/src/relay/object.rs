@@ -10,14 +10,12 @@ use std::time::Duration;
 use entente_lexicon::api::PublicPeers;
 use entente_lexicon::keys::Recover;
 use serde::de::DeserializeOwned;
-use worker::{
-    DurableObject, Env, Error, Method, Request, Response, State, WebSocket,
-    WebSocketIncomingMessage, WebSocketRequestResponsePair, console_error, durable_object,
-};
+use worker::{DurableObject, Env, Method, Request, Response, State, console_error, durable_object};
 
 use crate::agent::wire;
 use crate::drill;
 use crate::error::{ApiError, answer};
+use crate::fanout::wire::Sockets;
 use crate::internal::{new_request_id, now, request_id};
 use crate::lifecycle::{self, INTERRUPTED_MS};
 use crate::relay::core::Core;
@@ -25,9 +23,6 @@ use crate::shapes::{
     CardPaper, Events, FirstContact, InitRelay, Nothing, PublishCard, RECENT_PATH, RelayIdentity,
 };
 
-/// What a viewer may send to see whether the socket is alive; answered without waking the object.
-const PING: &str = "ping";
-const PONG: &str = "pong";
 /// How long after a request the sweep looks whether it was interrupted.
 const SWEEP_DELAY_MS: u64 = INTERRUPTED_MS + 5_000;
 
@@ -39,9 +34,6 @@ pub struct Relay {
 
 impl DurableObject for Relay {
     fn new(state: State, env: Env) -> Self {
-        if let Ok(pair) = WebSocketRequestResponsePair::new(PING, PONG) {
-            state.set_websocket_auto_response(&pair);
-        }
         Self {
             core: Core::new(state, env),
         }
@@ -61,31 +53,6 @@ impl DurableObject for Relay {
             console_error!("sweep: {error}");
         }
         Response::empty()
-    }
-
-    /// Viewers have nothing to say.
-    async fn websocket_message(
-        &self,
-        _socket: WebSocket,
-        _message: WebSocketIncomingMessage,
-    ) -> worker::Result<()> {
-        Ok(())
-    }
-
-    async fn websocket_close(
-        &self,
-        socket: WebSocket,
-        _code: usize,
-        _reason: String,
-        _was_clean: bool,
-    ) -> worker::Result<()> {
-        // It may be closed on both sides already.
-        let _ = socket.close(Some(1000), Some("bye"));
-        Ok(())
-    }
-
-    async fn websocket_error(&self, _socket: WebSocket, _error: Error) -> worker::Result<()> {
-        Ok(())
     }
 }
 
@@ -139,7 +106,9 @@ impl Core {
                 self.with_live(|_| Ok(()))?;
                 Ok(Response::from_json(&self.make_ticket()?)?)
             }
-            (Method::Get, "/firehose") => self.open_firehose(&request).await,
+            (Method::Post, path) if path.starts_with("/firehose/") => {
+                self.route_firehose(path, request).await
+            }
             (Method::Get, RECENT_PATH) => {
                 let url = request.url()?;
                 let host = url.query_pairs().find(|(key, _)| key == "peer");
@@ -152,6 +121,35 @@ impl Core {
                 Ok(Response::from_json(&PublicPeers { peers })?)
             }
             (method, path) => Err(ApiError::internal(format!("relay: {method:?} {path}"))),
+        }
+    }
+
+    async fn route_firehose(
+        self: &Rc<Self>,
+        path: &str,
+        mut request: Request,
+    ) -> Result<Response, ApiError> {
+        match path {
+            "/firehose/seat" => Ok(Response::from_json(
+                &self.seat(&read(&mut request).await?)?,
+            )?),
+            "/firehose/join" => {
+                let joined = self.join(&read(&mut request).await?).await?;
+                Ok(Response::from_json(&joined)?)
+            }
+            "/firehose/left" => {
+                let left: Sockets = read(&mut request).await?;
+                self.with_live(|live| {
+                    live.shards.count(&left);
+                    Ok(())
+                })?;
+                nothing()
+            }
+            "/firehose/after" => {
+                let after = wire::read(&mut request).await?;
+                wire::respond(&self.page(after)?)
+            }
+            other => Err(ApiError::internal(format!("relay: {other}"))),
         }
     }
 
@@ -176,6 +174,7 @@ impl Core {
         if self.store.newest_of_ours()? > 0 {
             self.offer_soon();
         }
+        self.push_soon();
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use crate::relay::presence::{Activity, Changed, Presence};
 use crate::store::sqlite::{Row, Sqlite, StoreError};
 
 /// How many events are kept.
-pub(super) const RING: u64 = 10_000;
+pub(super) const RING: u64 = 50_000;
 /// Tickets that may wait to be used.
 const MAX_TICKETS: u64 = 256;
 
@@ -163,11 +163,11 @@ impl RelayStore {
         row.map_or(Ok(None), |row| row.optional(0, Row::integer))
     }
 
-    /// Returns all kept events after a number, in order.
-    pub(super) fn after(&self, seq: u64) -> Result<Vec<Event>, ApiError> {
-        let sql = "SELECT body FROM events WHERE seq > ? ORDER BY seq";
+    /// Returns the first kept events after a number, in order.
+    pub(super) fn after(&self, seq: u64, limit: u64) -> Result<Vec<Event>, ApiError> {
+        let sql = "SELECT body FROM events WHERE seq > ? ORDER BY seq LIMIT ?";
         self.db
-            .rows(sql, params![seq])?
+            .rows(sql, params![seq, limit])?
             .iter()
             .map(|row| Ok(serde_json::from_str(&row.text(0)?)?))
             .collect()

@@ -1,13 +1,14 @@
 //! The network as a whole: initialising it, the firehose and its tickets.
 
-use entente_lexicon::api::{AnnouncementList, Ticket};
+use entente_lexicon::api::{AnnouncementList, Ticket, Viewer};
 use entente_lexicon::keys::Init;
 use worker::Response;
 
-use crate::auth::gate::{TICKET_PROTOCOL, is_admin};
+use crate::auth::gate::{TICKET_PROTOCOL, is_admin, ticket_protocol};
 use crate::config::{Problem, key_ring};
 use crate::error::{ApiError, REQUEST_ID};
-use crate::internal::{self, now};
+use crate::fanout::wire::{AskSeat, Seat};
+use crate::internal::{self, SHARD, now};
 use crate::lifecycle;
 use crate::routes::call::Call;
 use crate::routes::{body, keys, reply};
@@ -74,12 +75,10 @@ pub(super) async fn ticket(call: &Call) -> Result<Response, ApiError> {
 pub(super) async fn firehose(call: &Call) -> Result<Response, ApiError> {
     require_upgrade(call)?;
     call.ready().await?;
-    let protocol = call.request.headers().get("sec-websocket-protocol")?;
-    let has_ticket = protocol.is_some_and(|text| text.contains(TICKET_PROTOCOL));
-    let viewer = if has_ticket {
-        "admin-ticket"
-    } else if is_admin(&call.request, &call.env)? {
-        "admin"
+    let protocol = ticket_protocol(&call.request)?;
+    let ticket = protocol.and_then(|text| text.strip_prefix(TICKET_PROTOCOL).map(str::to_owned));
+    let viewer = if ticket.is_some() || is_admin(&call.request, &call.env)? {
+        Viewer::Admin
     } else if call.request.headers().has("authorization")? {
         return Err(ApiError::new(
             401,
@@ -87,20 +86,25 @@ pub(super) async fn firehose(call: &Call) -> Result<Response, ApiError> {
             "The key is not this network's admin key: send the right one, or none to observe.",
         ));
     } else {
-        "observer"
+        Viewer::Observer
+    };
+    let ask = AskSeat { viewer, ticket };
+    let relay = internal::relay(&call.env)?;
+    let seat: Seat = internal::post(&relay, "/firehose/seat", &ask, &call.id).await?;
+    let viewer = match viewer {
+        Viewer::Admin => "admin",
+        Viewer::Observer => "observer",
     };
     let query = call.request.url()?.query().map(str::to_owned);
     let path = query.map_or("/firehose".to_owned(), |query| format!("/firehose?{query}"));
-    let headers = [(REQUEST_ID, call.id.as_str()), (VIEWER, viewer)];
-    let relay = internal::relay(&call.env)?;
-    internal::forward(
-        &relay,
-        &call.request,
-        &path,
-        &headers,
-        internal::Forwarded::Nothing,
-    )
-    .await
+    let headers = [
+        (REQUEST_ID, call.id.as_str()),
+        (VIEWER, viewer),
+        (SHARD, seat.shard.as_str()),
+    ];
+    let fanout = internal::fanout(&call.env, &seat.shard)?;
+    let nothing = internal::Forwarded::Nothing;
+    internal::forward(&fanout, &call.request, &path, &headers, nothing).await
 }
 
 /// `GET /relay/announcements`: what agents here and of peers said to everybody, the newest first.

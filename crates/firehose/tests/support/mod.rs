@@ -2,6 +2,7 @@
 //! was sent.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
 use entente_firehose::{
     Batch, Cursor, Face, Filter, Head, Input, Limits, Output, Page, Shard, Shown, Start,
@@ -34,7 +35,7 @@ pub(crate) struct World {
     pub(crate) shard: Shard,
     pub(crate) keep: u64,
     epoch: String,
-    events: Vec<Shown>,
+    events: Vec<Rc<Shown>>,
     pushed: u64,
     calls: VecDeque<Call>,
     clients: BTreeMap<u64, Client>,
@@ -44,7 +45,7 @@ pub(crate) struct World {
     next: u64,
 }
 
-fn shown(epoch: &str, seq: u64) -> Shown {
+fn shown(epoch: &str, seq: u64) -> Rc<Shown> {
     let face = |who: &str| {
         Face {
         text: json!({"type": "event", "cursor": format!("{epoch}.{seq}"), "face": who, "event": {"seq": seq}})
@@ -53,13 +54,13 @@ fn shown(epoch: &str, seq: u64) -> Shown {
         names: vec![format!("{who}-{}", seq % 5)],
     }
     };
-    Shown {
+    Rc::new(Shown {
         seq,
         collection: format!("c.{}", seq % 10),
         kind: "k".to_owned(),
         admin: face("admin"),
         observer: Some(face("observer")),
-    }
+    })
 }
 
 impl World {
@@ -98,7 +99,7 @@ impl World {
     /// The relay numbers some events and pushes them.
     pub(crate) fn happen(&mut self, count: u64) {
         let after = self.newest();
-        let events: Vec<Shown> = (1..=count).map(|n| shown(&self.epoch, after + n)).collect();
+        let events: Vec<Rc<Shown>> = (1..=count).map(|n| shown(&self.epoch, after + n)).collect();
         self.events.extend(events.clone());
         self.pushed = self.newest();
         let epoch = self.epoch.clone();
@@ -207,6 +208,13 @@ impl World {
             };
             shard.handle(now, input)
         });
+        let frames = &mut self.clients.get_mut(&id).unwrap().frames;
+        assert!(
+            ["cursor", "gap"]
+                .iter()
+                .any(|kind| frames[0]["type"] == *kind)
+        );
+        frames.retain(|frame| frame["type"] != "cursor");
         id
     }
 

@@ -103,7 +103,7 @@ pub enum FirehoseFrame {
         /// Where the stream goes on.
         cursor: String,
     },
-    /// Nothing that the filter lets through happened for a while.
+    /// Where the stream begins; later, that nothing the filter lets through happened for a while.
     Cursor {
         /// How far the stream has come.
         cursor: String,

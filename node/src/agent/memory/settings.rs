@@ -9,7 +9,6 @@ use entente_lexicon::{RecordPath, Timestamp};
 use entente_memory::life::retention::{Fate, Retention};
 use entente_memory::life::{Memory as Known, Validity};
 use entente_memory::search::rank::Importance;
-use entente_trust::policy::CollectionGlob;
 use serde::{Deserialize, Serialize};
 use worker::console_error;
 
