@@ -122,6 +122,8 @@ pub(crate) enum BenchWhat {
     Message(BenchMessage),
     /// Storing, reading, listing and finding a record among many
     Memory(BenchMemory),
+    /// What the firehose costs for each frame to each subscriber
+    Firehose(BenchFirehose),
     /// How well memory is found: recall of the evidence of questions, by method
     Retrieval(BenchRetrieval),
 }
@@ -171,6 +173,26 @@ pub(crate) struct BenchMemory {
     pub(crate) calls: u64,
     /// The first port to use
     #[arg(long, value_name = "P", default_value_t = 8740)]
+    pub(crate) port: u16,
+    /// Measure this Worker bundle instead of building an optimised one
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub(crate) bundle: Option<PathBuf>,
+}
+
+/// Arguments of `bench firehose`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct BenchFirehose {
+    /// Subscribers; each wants what one of 100 agents does
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub(crate) subscribers: u32,
+    /// Events a second
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(3..=2_000))]
+    pub(crate) rate: u32,
+    /// Seconds with subscribers, and as many without
+    #[arg(long, value_name = "S", default_value_t = 15)]
+    pub(crate) seconds: u64,
+    /// The first port to use
+    #[arg(long, value_name = "P", default_value_t = 8780)]
     pub(crate) port: u16,
     /// Measure this Worker bundle instead of building an optimised one
     #[arg(long, hide = true, value_name = "DIR")]

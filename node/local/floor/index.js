@@ -181,9 +181,30 @@ export class FloorLink extends DurableObject {
   }
 }
 
+/** A bare fan-out: an event goes to the sockets of its tag, and nothing is kept, filtered or counted. */
+export class FloorFanout extends DurableObject {
+  // /fanout/<tag> from a subscriber, or an event for it.
+  async fetch(request) {
+    const [, tag] = pathOf(request);
+    if (request.method === "POST") {
+      const text = await request.text();
+      for (const socket of this.ctx.getWebSockets(tag)) socket.send(text);
+      return new Response(null);
+    }
+    const { 0: client, 1: server } = new WebSocketPair();
+    this.ctx.acceptWebSocket(server, [tag]);
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  webSocketClose() {}
+
+  webSocketError() {}
+}
+
 export default {
   fetch(request, env) {
     const [mode, size, action] = pathOf(request);
+    if (mode === "fanout") return env.FANOUT.get(env.FANOUT.idFromName("fanout")).fetch(request);
     const namespace = action === "link" ? env.LINK : env.AGENT;
     const name = action === "link" ? `in:${mode}:${size}` : `${mode}:${size}`;
     return namespace.get(namespace.idFromName(name)).fetch(request);

@@ -1,8 +1,10 @@
-//! `cargo xtask bench`: what a message and a record cost, beside floors; how well memory is found.
+//! `cargo xtask bench`: what a message, a record and a frame of the firehose cost, beside floors; how
+//! well memory is found.
 //!
 //! The floor is a minimal Worker in plain JavaScript (node/local/floor) that moves as many bytes over
 //! the same hops. Both run on the same machine in turns, so that the ratio says more than the numbers.
 
+mod firehose;
 mod load;
 mod memory;
 mod meter;
@@ -29,6 +31,7 @@ pub(crate) fn run(repo: &Repo, args: &Bench) -> Result<()> {
     match &args.what {
         BenchWhat::Message(args) => message(repo, args),
         BenchWhat::Memory(args) => memory::run(repo, args),
+        BenchWhat::Firehose(args) => firehose::run(repo, args),
         BenchWhat::Retrieval(args) => retrieval::run(repo, args),
     }
 }

@@ -51,14 +51,19 @@ pub(super) struct Started {
 impl Started {
     /// Stops all.
     pub(super) fn stop(self) -> Result<()> {
-        for folder in &self.folders {
-            down::stop_all(folder)?;
-        }
-        for mut one in self.running {
-            one.child.wait()?;
-        }
-        Ok(())
+        stop(&self.folders, self.running)
     }
+}
+
+/// Stops the networks of the folders.
+pub(super) fn stop(folders: &[StateFolder], running: Vec<Running>) -> Result<()> {
+    for folder in folders {
+        down::stop_all(folder)?;
+    }
+    for mut one in running {
+        one.child.wait()?;
+    }
+    Ok(())
 }
 
 /// Starts the chosen sides with fresh state.
@@ -77,6 +82,7 @@ pub(super) fn start(repo: &Repo, args: &BenchMessage) -> Result<Started> {
     Ok(started)
 }
 
+/// A folder for networks of a side, with nothing in it.
 pub(super) fn fresh(repo: &Repo, side: &str, port: u16) -> Result<StateFolder> {
     let folder = StateFolder::open(&repo.join(".bench").join(side))?;
     down::stop_all(&folder)?;
@@ -85,6 +91,7 @@ pub(super) fn fresh(repo: &Repo, side: &str, port: u16) -> Result<StateFolder> {
     Ok(folder)
 }
 
+/// The supervisors and workerds of running networks.
 pub(super) fn processes(running: &[Running]) -> Result<Vec<u32>> {
     let mut all = Vec::new();
     for one in running {
@@ -163,6 +170,7 @@ fn floor(repo: &Repo, args: &BenchMessage, started: &mut Started) -> Result<()> 
         config.objects = Some(pairs([
             ("AGENT", "FloorAgent".into()),
             ("LINK", "FloorLink".into()),
+            ("FANOUT", "FloorFanout".into()),
         ]));
         config.vars = pairs([
             ("NETWORK_HOST", network.host()),
@@ -199,6 +207,7 @@ fn floor(repo: &Repo, args: &BenchMessage, started: &mut Started) -> Result<()> 
     Ok(())
 }
 
+/// Names and texts as a map.
 pub(super) fn pairs<const N: usize>(pairs: [(&str, String); N]) -> Map<String, Value> {
     pairs
         .map(|(key, value)| (key.to_owned(), Value::String(value)))
