@@ -27,6 +27,13 @@ const PROGRESS: u64 = 1_000;
 /// How long a subscriber that is brought up may leave its frames unread, in milliseconds.
 const PATIENCE_MS: u64 = 10_000;
 
+/// Frames that one subscriber may leave unread.
+const MAX_UNREAD_FRAMES: usize = 1_024;
+/// Bytes that one subscriber may leave unread.
+const MAX_UNREAD_BYTES: usize = 1_048_576;
+/// Bytes that all subscribers of one object may leave unread.
+const MAX_ALL_BYTES: usize = 67_108_864;
+
 /// Bounds of one shard.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -41,9 +48,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            frames: 1_024,
-            bytes: 1 << 20,
-            all_bytes: 64 << 20,
+            frames: MAX_UNREAD_FRAMES,
+            bytes: MAX_UNREAD_BYTES,
+            all_bytes: MAX_ALL_BYTES,
         }
     }
 }

@@ -113,7 +113,7 @@ fn node(repo: &Repo, args: &BenchFirehose) -> Result<Started> {
     let step = Step::begin(format!("creating {SENDERS} agents"));
     let agent = |name: &str| -> Result<(String, String)> {
         let made: Value = admin.post("/agents/create", &json!({ "name": name }))?;
-        let text = |field: &str| made[field].as_str().map(str::to_owned);
+        let text = |field: &str| made.get(field)?.as_str().map(str::to_owned);
         text("did")
             .zip(text("token"))
             .ok_or_else(|| anyhow!("an agent without DID or token: {made}"))

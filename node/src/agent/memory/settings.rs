@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use entente_lexicon::api::life::{MemorySettings, RetentionRule};
-use entente_lexicon::{RecordPath, Timestamp};
+use entente_lexicon::{CollectionGlob, RecordPath, Timestamp};
 use entente_memory::life::retention::{Fate, Retention};
 use entente_memory::life::{Memory as Known, Validity};
 use entente_memory::search::rank::Importance;

@@ -11,7 +11,8 @@ use super::source::{self, Texts};
 use super::{ERRORS, Files};
 
 /// The crates whose codes reach a client.
-const FOLDERS: [&str; 6] = [
+const FOLDERS: [&str; 7] = [
+    "crates/firehose/src/",
     "crates/lexicon/src/schema/",
     "crates/memory/src/",
     "federation/src/",

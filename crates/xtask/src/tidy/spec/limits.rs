@@ -9,8 +9,9 @@ use super::source;
 use super::{Files, LIMITS};
 
 /// Where a first part of a path such as `federation::link::dial::LATER_MS` leads.
-const CRATES: [(&str, &str); 7] = [
+const CRATES: [(&str, &str); 8] = [
     ("federation", "federation/src"),
+    ("firehose", "crates/firehose/src"),
     ("lexicon", "crates/lexicon/src"),
     ("memory", "crates/memory/src"),
     ("node", "node/src"),
