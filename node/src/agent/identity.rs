@@ -192,8 +192,11 @@ impl Core {
         self.me.replace(None);
         // From here on nobody adds anything.
         self.store.create()?;
+        let born = self.kept()?;
         self.store.set_meta(DESTROYED, b"1")?;
-        self.clear_bucket().await?;
+        if let Some(born) = born {
+            self.clear_bucket(&born.did).await?;
+        }
         self.db.storage().delete_alarm().await?;
         self.db.storage().delete_all().await?;
         self.store.create()?;
@@ -251,12 +254,14 @@ impl Core {
                 "This agent was deleted.",
             ));
         }
-        let Some(bytes) = self.store.meta(IDENTITY)? else {
-            return Ok(None);
-        };
-        serde_ipld_dagcbor::from_slice(&bytes)
-            .map(Some)
-            .map_err(ApiError::internal)
+        self.kept()
+    }
+
+    /// Returns what is stored of the agent, also while it is being deleted.
+    fn kept(&self) -> Result<Option<Stored>, ApiError> {
+        let bytes = self.store.meta(IDENTITY)?;
+        let stored = bytes.map(|bytes| serde_ipld_dagcbor::from_slice(&bytes));
+        stored.transpose().map_err(ApiError::internal)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Object storage: what is too large for an object's SQLite. Whoever stores here seals it first.
 //!
-//! Keys are `<what>/<object id>/<name>`, so that each object can list and sweep what is its own.
+//! Keys are `<what>/<whose>/<name>`, so that each object can list and sweep what is its own.
 
 use std::ops::Range;
 

@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use entente_lexicon::api::blobs::{BlobList, BlobView};
 use entente_lexicon::blob::blob_refs;
-use entente_lexicon::{RecordPath, Timestamp};
+use entente_lexicon::{Did, RecordPath, Timestamp};
 use entente_memory::repo::Cid;
 use entente_memory::repo::block::parse_cid_text;
 use entente_trust::crypto::mac::hmac_sha256;
@@ -273,15 +273,16 @@ impl Core {
     fn blob_keep_ms(&self) -> Result<u64, ApiError> {
         Ok(Bounds::from_env(&self.env)?.blob_keep_ms)
     }
+}
 
-    /// Returns what all keys of this agent's objects begin with.
-    fn blob_prefix(&self) -> String {
-        format!("blobs/{}/", self.state.id())
-    }
+/// Returns what all keys of an agent's objects begin with. By its DID, since that stays the same where
+/// the agent is restored.
+fn prefix_of(did: &Did) -> String {
+    format!("blobs/{did}/")
+}
 
-    fn blob_key(&self, rkey: &str) -> String {
-        format!("{}{rkey}", self.blob_prefix())
-    }
+fn key_of(me: &Me, rkey: &str) -> String {
+    format!("{}{rkey}", prefix_of(&me.did))
 }
 
 /// Where the key of an object stands among the rows that wrap keys.

@@ -13,7 +13,7 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use worker::worker_sys::FixedLengthStream as JsFixedLengthStream;
 use worker::{FixedLengthStream, Method, Request, Response, ResponseBody, console_error};
 
-use super::{Details, Place, busy, damaged, details, path_of};
+use super::{Details, Place, busy, damaged, details, key_of, path_of};
 use crate::agent::core::Core;
 use crate::agent::identity::Me;
 use crate::agent::memory::keys::place;
@@ -105,7 +105,7 @@ impl Core {
         let dek = self.open_dek(me, &path, dek)?;
         let reader = BlobReader::open(&dek, &place(me, &path), &details.header, details.size);
         let reader = reader.map_err(damaged)?;
-        let (bucket, key) = (Bucket::open(&self.env)?, self.blob_key(rkey));
+        let (bucket, key) = (Bucket::open(&self.env)?, key_of(me, rkey));
         let stored = bucket.size(&key).await?.ok_or_else(missing)?;
         if stored != sealed_length(details.size) {
             let body = bucket.stream(&key, 0..stored).await?;

@@ -6,13 +6,13 @@
 
 use std::rc::Rc;
 
-use entente_lexicon::Timestamp;
+use entente_lexicon::{Did, Timestamp};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen_futures::spawn_local;
 use worker::console_warn;
 
 use super::store::Garbage;
-use super::{Place, before};
+use super::{Place, before, key_of, prefix_of};
 use crate::agent::core::Core;
 use crate::error::ApiError;
 use crate::internal;
@@ -132,7 +132,7 @@ impl Core {
 
     /// Deletes objects whose keys are destroyed.
     async fn delete_garbage(&self, bucket: &Bucket) -> Result<(), ApiError> {
-        let store = &self.memory.blobs.store;
+        let (me, store) = (self.identity()?, &self.memory.blobs.store);
         let mut failed = Ok(());
         for Garbage {
             rkey,
@@ -140,7 +140,7 @@ impl Core {
             tries,
         } in store.garbage(BATCH)?
         {
-            let key = self.blob_key(&rkey);
+            let key = key_of(&me, &rkey);
             if let Some(multipart) = multipart
                 && let Err(error) = bucket.drop_parts(&key, &multipart).await
                 && tries < MAX_TRIES
@@ -161,7 +161,8 @@ impl Core {
         let Some(sweep) = self.sweep()?.filter(|sweep| sweep.at <= now) else {
             return Ok(());
         };
-        let (prefix, keep) = (self.blob_prefix(), self.blob_keep_ms()?);
+        let prefix = prefix_of(&self.identity()?.did);
+        let keep = self.blob_keep_ms()?;
         let page = bucket.list(&prefix, sweep.cursor.as_deref(), BATCH).await?;
         let old = before(now, keep);
         let mut orphans = Vec::new();
@@ -183,14 +184,14 @@ impl Core {
     }
 
     /// Deletes all objects of an agent that is being deleted.
-    pub(in crate::agent) async fn clear_bucket(&self) -> Result<(), ApiError> {
+    pub(in crate::agent) async fn clear_bucket(&self, did: &Did) -> Result<(), ApiError> {
         if !self.memory.is_used()? || self.sweep()?.is_none() {
             return Ok(());
         }
-        let bucket = Bucket::open(&self.env)?;
+        let (bucket, prefix) = (Bucket::open(&self.env)?, prefix_of(did));
         for upload in self.memory.blobs.store.uploads(BATCH)? {
             if let Some(multipart) = &upload.multipart {
-                let key = self.blob_key(&upload.rkey);
+                let key = format!("{prefix}{}", upload.rkey);
                 if let Err(error) = bucket.drop_parts(&key, multipart).await {
                     console_warn!("an upload is left to the bucket to drop: {error}");
                 }
@@ -198,7 +199,7 @@ impl Core {
         }
         loop {
             let most = u32::try_from(MAX_BATCH).unwrap_or(u32::MAX);
-            let page = bucket.list(&self.blob_prefix(), None, most).await?;
+            let page = bucket.list(&prefix, None, most).await?;
             let keys: Vec<String> = page.objects.into_iter().map(|object| object.key).collect();
             if keys.is_empty() {
                 return Ok(());

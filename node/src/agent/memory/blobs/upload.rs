@@ -19,7 +19,9 @@ use futures::TryStreamExt;
 use worker::{Request, console_warn};
 
 use super::store::{StoredBlob, Upload};
-use super::{Details, Place, UPLOAD_PREFIX, blinded, busy, damaged, details_purpose, path_of};
+use super::{
+    Details, Place, UPLOAD_PREFIX, blinded, busy, damaged, details_purpose, key_of, path_of,
+};
 use crate::agent::core::Core;
 use crate::agent::identity::Me;
 use crate::agent::memory::keys::place;
@@ -197,7 +199,7 @@ impl Core {
         bytes: Vec<u8>,
     ) -> Result<String, ApiError> {
         let bucket = Bucket::open(&self.env)?;
-        let key = self.blob_key(&upload.rkey);
+        let key = key_of(&*self.identity()?, &upload.rkey);
         let multipart = match &upload.multipart {
             Some(multipart) => multipart.clone(),
             None => {
@@ -255,7 +257,7 @@ impl Core {
 
     async fn complete_object(&self, upload: &Upload) -> Result<(), ApiError> {
         let bucket = Bucket::open(&self.env)?;
-        let key = self.blob_key(&upload.rkey);
+        let key = key_of(&*self.identity()?, &upload.rkey);
         let multipart = upload.multipart.as_deref().unwrap_or_default();
         let tags = self.memory.blobs.store.tags(&upload.rkey)?;
         let Err(error) = bucket.complete_parts((&key, multipart), tags).await else {
