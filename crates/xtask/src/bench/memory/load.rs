@@ -18,6 +18,9 @@ use crate::up::client::Client;
 /// Calls at a time.
 const CLIENTS: u64 = 8;
 
+/// How often a call is tried.
+const ATTEMPTS: u32 = 3;
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
@@ -104,7 +107,7 @@ fn calls(side: &Side, what: What, count: u64) -> Result<Vec<Duration>> {
             let client = Client::new(&side.url, &side.token);
             while next.fetch_add(1, Ordering::SeqCst) < count {
                 let began = Instant::now();
-                call(side, &client, what, &mut chance)?;
+                insist(|| call(side, &client, what, &mut chance))?;
                 locked(&latencies).push(began.elapsed());
             }
             anyhow::Ok(())
@@ -123,6 +126,16 @@ fn calls(side: &Side, what: What, count: u64) -> Result<Vec<Duration>> {
         .unwrap_or_else(PoisonError::into_inner);
     latencies.sort_unstable();
     Ok(latencies)
+}
+
+/// Tries again what got no answer: a server may close a connection that we are about to use.
+fn insist(mut work: impl FnMut() -> Result<()>) -> Result<()> {
+    for _ in 1..ATTEMPTS {
+        if work().is_ok() {
+            return Ok(());
+        }
+    }
+    work()
 }
 
 fn call(side: &Side, client: &Client, what: What, chance: &mut Chance) -> Result<()> {
