@@ -87,7 +87,8 @@ impl Default for Options {
         Self {
             networks: 3,
             fake_peers: 0,
-            vars: Vec::new(),
+            // Whoever looks at backups asks for them: in the middle of another test they would be in its way.
+            vars: vec!["BACKUP_EVERY_SECONDS=0".to_owned()],
             bare: false,
         }
     }
@@ -390,6 +391,17 @@ impl Drop for Deployment {
         if !std::thread::panicking() {
             let _ = fs::remove_dir_all(&self.state);
         }
+    }
+}
+
+impl Supervisor {
+    /// Kills it with `kill -9`.
+    ///
+    /// # Panics
+    /// If there is nothing to kill.
+    pub fn kill9(mut self) {
+        self.0.kill().expect("it runs");
+        self.0.wait().expect("it ends");
     }
 }
 

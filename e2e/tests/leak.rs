@@ -342,6 +342,20 @@ fn keep_blobs(deployment: &Deployment, owner: &Agent, secret: &Marker) -> Marker
     Marker::new(cid)
 }
 
+/// Everything that was said is in the backups too, sealed: even what is public.
+fn backed_up_and_sealed(deployment: &Deployment, public: &Marker) {
+    for name in ["alpha", "beta"] {
+        let admin = &deployment.network(name).admin;
+        let made = admin.post("/admin/backups", &json!({})).expect(201);
+        assert_eq!(made["state"], "whole");
+        let bucket = deployment.persist(name).join("r2");
+        let (hits, files) = scan_folder(&bucket, std::slice::from_ref(public));
+        let parts = made["parts"].as_u64().unwrap();
+        assert!(files.len() as u64 > parts, "{} files", files.len());
+        no_hits(&hits);
+    }
+}
+
 fn no_hits(hits: &[Hit]) {
     assert!(hits.is_empty(), "found what must not be there: {hits:#?}");
 }
@@ -387,7 +401,6 @@ fn what_agents_say_is_stored_and_carried_nowhere_in_the_clear() {
             )
         })
         .collect();
-
     exchange(&deployment, &text, &data, &thread, &uri);
     let link = to_the_fake_peer(&deployment, &text);
     to_nobody(&deployment, &text);
@@ -396,6 +409,7 @@ fn what_agents_say_is_stored_and_carried_nowhere_in_the_clear() {
     is_replicated(&deployment, &owner, &public);
     let blob = marker("blob");
     let cid = keep_blobs(&deployment, &owner, &blob);
+    backed_up_and_sealed(&deployment, &public);
     // A name is no secret: it proves that the scanner reads the right files, written through. There
     // are several, since SQLite may split one across two pages.
     let planted = marker("planted");

@@ -334,3 +334,17 @@ pub const VIEWER: &str = "x-entente-viewer";
 pub const RECENT_PATH: &str = "/recent";
 /// `GET /peers` of the relay's object answers `api::PublicPeers`.
 pub const PEERS_PATH: &str = "/peers";
+
+/// From the Worker to the relay: put an agent back from a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreOneAgent {
+    /// Its DID.
+    pub did: Did,
+    /// Its object.
+    pub object_id: String,
+    /// The generation; the newest that holds it unless said.
+    pub generation: Option<u64>,
+    /// Its identity log as the directory lists it; none where the agent was deleted.
+    pub log: Option<String>,
+}

@@ -5,10 +5,11 @@
 //! keys leave it only sealed ([`crypto::rest`]) or as the opaque types of [`crypto`].
 //!
 //! Start reading at [`message`] for what protects a message, at [`memory`] for what an agent keeps, at [`identity`] for what a DID proves,
-//! at [`policy`] for what may pass, and at [`crypto`] for the primitives.
+//! at [`policy`] for what may pass, at [`backup`] for what a lost object is restored from, and at [`crypto`] for the primitives.
 
 pub mod announcement;
 pub mod attestation;
+pub mod backup;
 pub mod crypto;
 pub mod identity;
 pub mod jcs;

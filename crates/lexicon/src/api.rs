@@ -3,6 +3,7 @@
 //! Field names are camelCase on the wire. Instants are RFC 3339 strings. Cursors are opaque.
 
 mod announcements;
+mod backups;
 pub mod blobs;
 mod firehose;
 pub mod life;
@@ -18,6 +19,7 @@ use crate::keys::FrozenLink;
 use crate::{Content, ReceiptStatus, Timestamp, TrustLevel};
 
 pub use announcements::{Announce, Announced, AnnouncementList, AnnouncementView};
+pub use backups::{BackupList, BackupView, RestoreAgent, RestoreNetwork, Restored};
 pub use firehose::{
     AgentPresence, Event, FilterWish, FirehoseCommand, FirehoseFrame, NewEvent, Viewer,
 };

@@ -41,6 +41,10 @@ enum Command {
     Sim(Sim),
     /// Run a statement that reads on a local network's D1
     Sql(Sql),
+    /// Back a running local network up now, and list its backups
+    Backup(Backup),
+    /// Put a local network back whose state is gone, or one agent of it that was lost
+    Restore(Restore),
 }
 
 /// Where local networks keep their state.
@@ -266,6 +270,38 @@ pub(crate) struct Sql {
     pub(crate) state: State,
 }
 
+/// Arguments of `backup`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Backup {
+    /// The network's name, such as alpha
+    pub(crate) network: String,
+    /// List the backups only
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Where the state is kept
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+/// Arguments of `restore`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Restore {
+    /// The network's name, such as alpha; its secrets.json must still be there, or be put back
+    pub(crate) network: String,
+    /// Restore this agent only, into the running network
+    #[arg(long, value_name = "NAME", conflicts_with = "did")]
+    pub(crate) agent: Option<String>,
+    /// Which generation; the newest whole one unless said
+    #[arg(long, value_name = "N")]
+    pub(crate) generation: Option<u64>,
+    /// Which network's backup, where the bucket holds those of several
+    #[arg(long, value_name = "DID")]
+    pub(crate) did: Option<String>,
+    /// Where the state is kept
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
 impl Cli {
     /// Runs the chosen command.
     pub(crate) fn dispatch(self) -> Result<ExitCode> {
@@ -280,6 +316,8 @@ impl Cli {
             Command::Tidy => crate::tidy::run(&repo),
             Command::Bench(args) => crate::bench::run(&repo, &args),
             Command::Sql(args) => crate::sql::run(&args),
+            Command::Backup(args) => crate::backup::back_up(&args),
+            Command::Restore(args) => crate::backup::restore(&repo, &args),
         };
         done.map(|()| ExitCode::SUCCESS)
     }

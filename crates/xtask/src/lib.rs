@@ -5,6 +5,7 @@
 //! entropy; it knows the product only through its HTTP API and `entente-lexicon`, and hands `sim` on to
 //! the simulator.
 
+mod backup;
 mod bench;
 mod build;
 mod check;

@@ -17,6 +17,7 @@ use crate::agent::prekeys::Prekeys;
 use crate::agent::repo_reads::RepoReads;
 use crate::agent::resolving::Resolving;
 use crate::agent::store::AgentStore;
+use crate::backup::Keeper;
 use crate::reporter::Reporter;
 use crate::store::sqlite::Sqlite;
 
@@ -37,6 +38,7 @@ pub(super) struct Core {
     pub(super) repo_reads: RepoReads,
     pub(super) memory: Memory,
     pub(super) reporter: Rc<Reporter>,
+    pub(super) keeper: Keeper,
     /// The identity, once it has been unsealed in this life of the object.
     pub(super) me: RefCell<Option<Rc<Me>>>,
     /// When the next retry is due, so that the alarm is set only when that changes.
@@ -46,7 +48,8 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn new(state: State, env: Env) -> Rc<Self> {
         let db = Rc::new(Sqlite::new(&state));
-        Rc::new(Self {
+        let core = Rc::new(Self {
+            keeper: Keeper::new(&db, &env),
             store: AgentStore::new(Rc::clone(&db)),
             contacts: Contacts::default(),
             conversations: Conversations::default(),
@@ -63,7 +66,9 @@ impl Core {
             state,
             env,
             db,
-        })
+        });
+        core.watch();
+        core
     }
 
     /// Returns the sockets of programs that act as this agent.

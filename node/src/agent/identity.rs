@@ -69,6 +69,7 @@ struct Stored {
 
 const IDENTITY: &str = "identity";
 const DESTROYED: &str = "destroyed";
+const DELETED: &str = "AGENT_DELETED";
 const STORAGE_PURPOSE: &str = "storage";
 impl Core {
     /// Gives birth to the agent, or says again who it is. Keys are replaced by `rotate` alone.
@@ -243,16 +244,22 @@ impl Core {
         Ok(me)
     }
 
+    /// Returns the identity log as it is stored.
+    pub(super) fn own_log(&self) -> Result<Log, ApiError> {
+        self.stored()?.ok_or_else(never_created)?.log()
+    }
+
+    /// Tells whether the agent was deleted.
+    pub(super) fn is_deleted(&self) -> bool {
+        matches!(self.stored(), Err(error) if error.code == DELETED)
+    }
+
     fn stored(&self) -> Result<Option<Stored>, ApiError> {
         if !self.store.exists()? {
             return Ok(None);
         }
         if self.store.meta(DESTROYED)?.is_some() {
-            return Err(ApiError::new(
-                410,
-                "AGENT_DELETED",
-                "This agent was deleted.",
-            ));
+            return Err(ApiError::new(410, DELETED, "This agent was deleted."));
         }
         self.kept()
     }

@@ -5,6 +5,7 @@
 //! at [`object`], then [`send`] and [`deliver`].
 
 mod announce;
+mod backup;
 mod contacts;
 mod controls;
 mod conversations;

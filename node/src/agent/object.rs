@@ -4,9 +4,12 @@
     reason = "the durable_object macro writes methods without documentation"
 )]
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use entente_lexicon::api::{MarkRead, SendMessage};
+use wasm_bindgen::{JsCast, JsValue};
+use worker::worker_sys::DurableObjectState;
 use worker::{
     DurableObject, Env, Method, Request, Response, State, WebSocket, WebSocketIncomingMessage,
     console_error, durable_object,
@@ -25,37 +28,58 @@ use crate::shapes::Published;
 /// One agent.
 #[durable_object]
 pub struct Agent {
-    core: Rc<Core>,
+    core: RefCell<Rc<Core>>,
+}
+
+impl Agent {
+    fn core(&self) -> Rc<Core> {
+        Rc::clone(&self.core.borrow())
+    }
+
+    /// Forgets everything that was kept in memory: it is of another life than what is stored.
+    fn renew(&self) {
+        let core = self.core();
+        let raw: &JsValue = core.state.as_raw().as_ref();
+        let state = State::from(raw.clone().unchecked_into::<DurableObjectState>());
+        self.core.replace(Core::new(state, core.env.clone()));
+    }
 }
 
 impl DurableObject for Agent {
     fn new(state: State, env: Env) -> Self {
         Self {
-            core: Core::new(state, env),
+            core: RefCell::new(Core::new(state, env)),
         }
     }
 
     async fn fetch(&self, request: Request) -> worker::Result<Response> {
-        if let Some(drilled) = drill::here(&request, &self.core.env).await {
+        let core = self.core();
+        if let Some(drilled) = drill::here(&request, &core.env).await {
             return drilled;
         }
         let id = internal::request_id(&request);
-        answer(self.core.route(request).await, &id)
+        let was_put_back = request.path() == "/restore";
+        let outcome = core.route(request).await;
+        if was_put_back {
+            self.renew();
+        }
+        answer(outcome, &id)
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
+        let core = self.core();
         // An alarm that fails six times is gone for good, so failures are logged, never returned.
-        if let Err(error) = self.core.wake() {
+        if let Err(error) = core.wake() {
             console_error!("the agent could not start: {error}");
         }
-        self.core.retry_outbox();
-        self.core.resolve_unsealed();
-        self.core.tell_reads();
-        if let Err(error) = self.core.retry_announcements() {
+        core.retry_outbox();
+        core.resolve_unsealed();
+        core.tell_reads();
+        if let Err(error) = core.retry_announcements() {
             console_error!("announcements could not be read: {error}");
         }
-        self.core.tend();
-        self.core.tend_memory();
+        core.tend();
+        core.tend_memory();
         Response::empty()
     }
 
@@ -64,8 +88,9 @@ impl DurableObject for Agent {
         socket: WebSocket,
         message: WebSocketIncomingMessage,
     ) -> worker::Result<()> {
-        match self.core.wake() {
-            Ok(()) => self.core.hear(&socket, message),
+        let core = self.core();
+        match core.wake() {
+            Ok(()) => core.hear(&socket, message),
             Err(error) => {
                 console_error!("the agent could not start: {error}");
                 let _ = socket.close(Some(1011), Some("the agent is not available"));
@@ -181,6 +206,15 @@ impl Core {
             }
             (Method::Post, "/reseal") => self.reseal()?,
             (Method::Post, "/destroy") => self.destroy().await?,
+            (Method::Post, "/backup") => {
+                let wish = wire::read(request).await?;
+                return wire::respond(&self.keeper.take(&wish).await?).map(Some);
+            }
+            (Method::Post, "/restore") => {
+                let wish = wire::read(request).await?;
+                return wire::respond(&self.become_again(wish).await?).map(Some);
+            }
+            (Method::Post, "/wake") => self.wake()?,
             _ => return Ok(None),
         }
         Ok(Some(Response::from_json(&serde_json::json!({}))?))

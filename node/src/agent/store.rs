@@ -191,6 +191,10 @@ impl AgentStore {
         )
     }
 
+    pub(super) fn drop_meta(&self, key: &str) -> Result<(), StoreError> {
+        self.db.exec("DELETE FROM meta WHERE k = ?", params![key])
+    }
+
     pub(super) fn contact(&self, did: &Did) -> Result<Option<StoredContact>, StoreError> {
         let rows = self.db.rows(
             "SELECT network, host, card, next_index, log, checked_at FROM contacts WHERE did = ?",

@@ -13,6 +13,7 @@ use entente_lexicon::api::{LinkState, NewEvent};
 use wasm_bindgen_futures::spawn_local;
 use worker::{Delay, Env, State, WebSocket, console_error, console_warn};
 
+use crate::backup::Keeper as Backups;
 use crate::config::{Config, Problem};
 use crate::error::ApiError;
 use crate::internal;
@@ -31,6 +32,7 @@ pub(super) struct Driver {
     pub(super) env: Env,
     pub(super) config: Result<Config, Problem>,
     pub(super) store: LinkStore,
+    pub(super) backups: Backups,
     pub(super) reporter: Rc<Reporter>,
     pub(super) peer: RefCell<Option<Rc<InitLink>>>,
     pub(super) own: RefCell<Option<Rc<Own>>>,
@@ -60,7 +62,8 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(state: State, env: Env) -> Rc<Self> {
         let db = Rc::new(Sqlite::new(&state));
-        Rc::new(Self {
+        let driver = Rc::new(Self {
+            backups: Backups::new(&db, &env),
             store: LinkStore::new(db),
             config: Config::from_env(&env),
             reporter: Reporter::new(env.clone()),
@@ -83,7 +86,9 @@ impl Driver {
             timer: Cell::new(None),
             state,
             env,
-        })
+        });
+        driver.watch();
+        driver
     }
 
     /// Returns the deployment's variables.

@@ -6,6 +6,7 @@
 //! memory only: after an eviction, a deploy or a panic the peers shake hands anew and go on from
 //! the stored cursors. Start reading at [`driver`].
 
+mod backup;
 mod conduct;
 mod controls;
 mod deliver;

@@ -142,6 +142,7 @@ impl Driver {
                 Ok(Response::from_json(&self.preview(&wish)?)?)
             }
             (_, "/quarantine") => self.route_quarantine(request).await,
+            (Method::Post, "/backup" | "/restore") => self.route_backup(request).await,
             (Method::Post, "/own" | "/learn" | "/freeze" | "/unfreeze") => {
                 self.route_keys(&path, request).await
             }

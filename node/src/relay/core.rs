@@ -1,12 +1,13 @@
 //! What every part of the relay's object shares.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use entente_lexicon::api::{LinkState, NetworkView, PublicPeer};
 use entente_lexicon::{AgentName, Did, Timestamp, TrustLevel};
 use worker::{Env, State};
 
+use crate::backup::Keeper;
 use crate::config::{Config, Problem};
 use crate::error::ApiError;
 use crate::internal;
@@ -44,6 +45,10 @@ pub(super) struct Core {
     pub(super) offer_again: Cell<bool>,
     /// What an earlier life left to do was looked at.
     pub(super) revived: Cell<bool>,
+    pub(super) keeper: Keeper,
+    /// A backup or a restore is under way.
+    pub(super) backing_up: Cell<bool>,
+    pub(super) me: Weak<Self>,
 }
 
 /// The stream of events and what viewers are told beside it.
@@ -67,7 +72,10 @@ pub(super) struct Listed {
 impl Core {
     pub(super) fn new(state: State, env: Env) -> Rc<Self> {
         let db = Rc::new(Sqlite::new(&state));
-        Rc::new(Self {
+        let core = Rc::new_cyclic(|me| Self {
+            keeper: Keeper::new(&db, &env),
+            backing_up: Cell::default(),
+            me: Weak::clone(me),
             store: RelayStore::new(Rc::clone(&db)),
             limits: RefCell::default(),
             live: RefCell::new(None),
@@ -81,7 +89,14 @@ impl Core {
             revived: Cell::default(),
             env,
             db,
-        })
+        });
+        let told = Rc::downgrade(&core);
+        core.keeper.watch(move || {
+            if let Some(core) = told.upgrade() {
+                core.note_own_change();
+            }
+        });
+        core
     }
 
     pub(super) fn config(&self) -> Result<Config, ApiError> {

@@ -5,6 +5,8 @@
 
 mod announcements;
 pub mod anonymous;
+mod backup_store;
+mod backups;
 mod core;
 mod events;
 mod firehose;
@@ -14,6 +16,7 @@ mod object;
 mod offer;
 pub mod presence;
 mod publish;
+mod restore;
 mod shards;
 mod store;
 

@@ -7,12 +7,15 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use entente_lexicon::Timestamp;
 use entente_lexicon::api::PublicPeers;
 use entente_lexicon::keys::Recover;
 use serde::de::DeserializeOwned;
 use worker::{DurableObject, Env, Method, Request, Response, State, console_error, durable_object};
 
 use crate::agent::wire;
+use crate::backup::RELAY;
+use crate::backup::wire::Changed;
 use crate::drill;
 use crate::error::{ApiError, answer};
 use crate::fanout::wire::Sockets;
@@ -52,6 +55,7 @@ impl DurableObject for Relay {
         if let Err(error) = self.core.sweep().await {
             console_error!("sweep: {error}");
         }
+        self.core.back_up_if_due().await;
         Response::empty()
     }
 }
@@ -63,6 +67,7 @@ impl Core {
         match (request.method(), path.as_str()) {
             (Method::Post, "/init") => {
                 let init: InitRelay = read(&mut request).await?;
+                self.check_not_restoring()?;
                 let identity = self.init(&init)?;
                 self.arm_sweep().await?;
                 self.schedule_status();
@@ -116,6 +121,7 @@ impl Core {
                 Ok(Response::from_json(&self.recent(&host)?)?)
             }
             (_, "/announcements") => self.route_announcements(request).await,
+            (_, path) if path.starts_with("/backups") => self.route_backups(request).await,
             (Method::Get, "/peers") => {
                 let peers = self.peers().await?;
                 Ok(Response::from_json(&PublicPeers { peers })?)
@@ -165,6 +171,28 @@ impl Core {
         Ok(Response::from_json(&list)?)
     }
 
+    async fn route_backups(self: &Rc<Self>, mut request: Request) -> Result<Response, ApiError> {
+        let path = request.path();
+        match (request.method(), path.as_str()) {
+            (Method::Get, "/backups") => Ok(Response::from_json(&self.backups().await?)?),
+            (Method::Post, "/backups") => Ok(Response::from_json(&self.back_up(true).await?)?),
+            (Method::Post, "/backups/changed") => {
+                let Changed { subject } = read(&mut request).await?;
+                self.note_changed(&subject).await?;
+                nothing()
+            }
+            (Method::Post, "/backups/restore") => {
+                let wish = read(&mut request).await?;
+                Ok(Response::from_json(&self.restore_network(&wish).await?)?)
+            }
+            (Method::Post, "/backups/restore-agent") => {
+                let wish = read(&mut request).await?;
+                Ok(Response::from_json(&self.restore_agent(&wish).await?)?)
+            }
+            (method, path) => Err(ApiError::internal(format!("relay: {method:?} {path}"))),
+        }
+    }
+
     /// Takes up, in a new life of this object, what an earlier one may have left to do.
     fn revive(self: &Rc<Self>) -> Result<(), ApiError> {
         if self.revived.get() || !self.store.exists()? {
@@ -193,11 +221,17 @@ impl Core {
     /// Sets the alarm for the sweep, unless one is due already.
     pub(super) async fn arm_sweep(&self) -> Result<(), ApiError> {
         self.sweep_until.set(now().after(SWEEP_DELAY_MS));
+        self.arm_by(now().after(SWEEP_DELAY_MS)).await
+    }
+
+    /// Sets the alarm, unless one is due sooner.
+    pub(super) async fn arm_by(&self, at: Timestamp) -> Result<(), ApiError> {
         let storage = self.db.storage();
-        if storage.get_alarm().await?.is_none() {
-            storage
-                .set_alarm(Duration::from_millis(SWEEP_DELAY_MS))
-                .await?;
+        let due = storage.get_alarm().await?;
+        let due = due.and_then(|due| u64::try_from(due).ok());
+        if due.is_none_or(|due| due > at.0) {
+            let wait = Duration::from_millis(at.since(now()));
+            storage.set_alarm(wait).await?;
         }
         Ok(())
     }
@@ -213,6 +247,7 @@ impl Core {
         if let Err(error) = self.publish_if_due().await {
             console_error!("new keys could not be told yet, trying again: {error}");
         }
+        self.note_new_keys(RELAY).await?;
         Ok(Response::from_json(&identity)?)
     }
 

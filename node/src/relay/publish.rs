@@ -9,6 +9,7 @@ use worker::console_warn;
 
 use crate::error::ApiError;
 use crate::internal::{self, new_request_id, now};
+use crate::relay::backups::agent_subject;
 use crate::relay::core::Core;
 use crate::shapes::{AgentInit, CardPaper, InitAgent, Nothing, Published, RelayIdentity};
 use crate::store::agents::AgentRow;
@@ -78,7 +79,11 @@ impl Core {
         let row = row.filter(AgentRow::is_active);
         let row = row.ok_or_else(|| ApiError::internal("no such agent is active"))?;
         self.publish_row(&directory, &row, &identity, &new_request_id())
-            .await
+            .await?;
+        match &row.did {
+            Some(did) => self.note_new_keys(&agent_subject(did.as_str())).await,
+            None => Ok(()),
+        }
     }
 
     /// Lists the cards of agents whose rotation was interrupted. Returns whether some are left.

@@ -6,6 +6,7 @@ use entente_lexicon::AgentName;
 use worker::{Env, Request};
 
 use crate::auth::gate::Caller;
+use crate::backup::{DIRECTORY, tell_changed};
 use crate::config::{Config, Problem, key_ring};
 use crate::error::ApiError;
 use crate::internal::now;
@@ -71,7 +72,9 @@ impl Call {
     pub(super) async fn audit(&self, action: &str, target: &str) -> Result<(), ApiError> {
         self.directory()?
             .audit(&self.caller.actor(), action, target, &self.id, now())
-            .await
+            .await?;
+        // What is worth writing down changes the directory, which does not tell by itself.
+        tell_changed(&self.env, DIRECTORY.to_owned()).await
     }
 }
 

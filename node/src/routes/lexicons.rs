@@ -25,8 +25,17 @@ struct List<'a> {
     lexicons: Vec<Listed<'a>>,
 }
 
+/// The routes of schemas.
+pub(super) fn serve(call: &Call) -> Result<Response, ApiError> {
+    if call.parameters.is_empty() {
+        list(call)
+    } else {
+        show(call)
+    }
+}
+
 /// `GET /lexicons`: which there are.
-pub(super) fn list(call: &Call) -> Result<Response, ApiError> {
+fn list(call: &Call) -> Result<Response, ApiError> {
     let key = |id| {
         lexicons()
             .record_type(id)
@@ -40,7 +49,7 @@ pub(super) fn list(call: &Call) -> Result<Response, ApiError> {
 }
 
 /// `GET /lexicons/:nsid`: a Lexicon v1 document, as it was written.
-pub(super) fn show(call: &Call) -> Result<Response, ApiError> {
+fn show(call: &Call) -> Result<Response, ApiError> {
     let document = lexicons().document(canonical(call.parameter()));
     let document = document.ok_or_else(|| {
         ApiError::not_found(

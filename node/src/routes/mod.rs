@@ -2,6 +2,7 @@
 
 mod agents;
 mod approval;
+mod backups;
 mod bans;
 pub(crate) mod body;
 mod call;
@@ -95,8 +96,7 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::AgentPrekey => discovery::agent_prekey(&call).await,
         Route::AgentLog => discovery::agent_log(&call).await,
         Route::AgentDid => discovery::agent_did(&call).await,
-        Route::Lexicons => lexicons::list(&call),
-        Route::Lexicon => lexicons::show(&call),
+        Route::Lexicons => lexicons::serve(&call),
         Route::Xrpc => xrpc::serve(&call).await,
         Route::PublicPeers => peers::public(&call).await,
         Route::Firehose => network::firehose(&call).await,
@@ -108,6 +108,7 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::RotateKeys => keys::rotate(&call).await,
         Route::RecoverKeys => keys::recover(call).await,
         Route::ResealKeys => keys::reseal(&call).await,
+        Route::Backups => backups::serve(call).await,
         Route::CreateAgent => agents::create(call).await,
         Route::ListAgents => agents::list(&call).await,
         Route::ShowAgent | Route::ReplicaStatus => agents::show(&call, entry.route).await,

@@ -146,6 +146,18 @@ impl Directory {
         self.first(&sql, &[name.as_str().into()]).await
     }
 
+    /// Finds the agent with a name that was deleted last.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn deleted_agent(&self, name: &AgentName) -> Result<Option<AgentRow>, ApiError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM agents WHERE name = ?1 AND status = 'deleted'
+             ORDER BY changed_at DESC LIMIT 1"
+        );
+        self.first(&sql, &[name.as_str().into()]).await
+    }
+
     /// Finds the agent with a DID, dead ones included.
     ///
     /// # Errors

@@ -75,6 +75,23 @@ impl Directory {
         Ok(meta.flatten().and_then(|meta| meta.changes).unwrap_or(0))
     }
 
+    /// Runs statements as one transaction and returns the rows of each.
+    pub(super) async fn batch_rows<T: DeserializeOwned>(
+        &self,
+        statements: &[(String, Vec<JsValue>)],
+    ) -> Result<Vec<Vec<T>>, ApiError> {
+        let prepared = statements
+            .iter()
+            .map(|(sql, values)| self.statement(sql, values));
+        let prepared = prepared.collect::<Result<_, _>>()?;
+        let results = self.db.batch(prepared).await.map_err(database_error)?;
+        let rows = |result: &worker::D1Result| match result.error() {
+            Some(error) => Err(ApiError::internal(error)),
+            None => Ok(result.results()?),
+        };
+        results.iter().map(rows).collect()
+    }
+
     fn statement(&self, sql: &str, values: &[JsValue]) -> Result<D1PreparedStatement, ApiError> {
         Ok(self.db.prepare(sql).bind(values)?)
     }

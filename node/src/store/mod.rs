@@ -6,6 +6,7 @@ pub mod bans;
 pub mod bucket;
 pub mod d1;
 pub mod directory;
+pub mod dump;
 pub mod network;
 pub mod peers;
 pub mod penalties;

@@ -2,7 +2,7 @@
 //!
 //! Values are bound one by one (at most 100 a statement); many rows go through `json_each`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use entente_lexicon::Timestamp;
 use wasm_bindgen::prelude::*;
@@ -46,6 +46,9 @@ impl From<StoreError> for ApiError {
 pub struct Sqlite {
     storage: Storage,
     sql: SqlStorage,
+    /// Something was written since [`Sqlite::forget_writes`].
+    written: Cell<bool>,
+    on_write: RefCell<Option<Box<dyn Fn()>>>,
 }
 
 impl Sqlite {
@@ -54,7 +57,32 @@ impl Sqlite {
     pub fn new(state: &State) -> Self {
         let storage = state.storage();
         let sql = storage.sql();
-        Self { storage, sql }
+        Self {
+            storage,
+            sql,
+            written: Cell::new(false),
+            on_write: RefCell::new(None),
+        }
+    }
+
+    /// Has `tell` called before the first statement that writes, and again before the first one
+    /// after each [`Sqlite::forget_writes`]. Statements that make tables, and those that `tell`
+    /// itself runs by [`Sqlite::aside`], do not count.
+    pub fn watch(&self, tell: impl Fn() + 'static) {
+        self.on_write.replace(Some(Box::new(tell)));
+    }
+
+    /// Has the next statement that writes told of.
+    pub fn forget_writes(&self) {
+        self.written.set(false);
+    }
+
+    fn note_write(&self) {
+        if !self.written.replace(true)
+            && let Some(tell) = self.on_write.borrow().as_ref()
+        {
+            tell();
+        }
     }
 
     /// Returns the key-value side of the storage: alarms, `delete_all`.
@@ -68,6 +96,17 @@ impl Sqlite {
     /// # Errors
     /// [`StoreError::Sql`] if SQLite refuses it.
     pub fn exec(&self, sql: &str, params: Vec<SqlStorageValue>) -> Result<(), StoreError> {
+        if !begins(sql, "CREATE") {
+            self.note_write();
+        }
+        self.aside(sql, params)
+    }
+
+    /// Runs a statement that answers no rows and is not told of: see [`Sqlite::watch`].
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`] if SQLite refuses it.
+    pub fn aside(&self, sql: &str, params: Vec<SqlStorageValue>) -> Result<(), StoreError> {
         self.sql.exec(sql, params).map(|_| ()).map_err(failed(sql))
     }
 
@@ -76,11 +115,30 @@ impl Sqlite {
     /// # Errors
     /// [`StoreError::Sql`] if SQLite refuses it.
     pub fn rows(&self, sql: &str, params: Vec<SqlStorageValue>) -> Result<Vec<Row>, StoreError> {
+        if !begins(sql, "SELECT") {
+            self.note_write();
+        }
         let cursor = self.sql.exec(sql, params).map_err(failed(sql))?;
         cursor
             .raw()
             .map(|row| row.map(Row).map_err(failed(sql)))
             .collect()
+    }
+
+    /// Runs a query and hands over its rows one by one, so that not all of them are in memory.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`] if SQLite refuses it, or what `take` returns.
+    pub fn each<E: From<StoreError>>(
+        &self,
+        sql: &str,
+        take: &mut dyn FnMut(Row) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let cursor = self.sql.exec(sql, None).map_err(failed(sql))?;
+        for row in cursor.raw() {
+            take(Row(row.map_err(failed(sql))?))?;
+        }
+        Ok(())
     }
 
     /// Runs a statement and returns its first row, if any.
@@ -131,6 +189,11 @@ impl Sqlite {
     }
 }
 
+fn begins(sql: &str, word: &str) -> bool {
+    let head = sql.trim_start().get(..word.len());
+    head.is_some_and(|head| head.eq_ignore_ascii_case(word))
+}
+
 fn failed(sql: &str) -> impl Fn(worker::Error) -> StoreError {
     let head: String = sql.chars().take(60).collect();
     move |error| StoreError::Sql(format!("{error} in `{head}`"))
@@ -141,6 +204,12 @@ fn failed(sql: &str) -> impl Fn(worker::Error) -> StoreError {
 pub struct Row(Vec<SqlStorageValue>);
 
 impl Row {
+    /// Returns the values as SQLite keeps them.
+    #[must_use]
+    pub fn into_values(self) -> Vec<SqlStorageValue> {
+        self.0
+    }
+
     /// Reads text.
     ///
     /// # Errors

@@ -161,6 +161,11 @@ impl MasterKey {
             .map_err(|_error| RestError::Corrupt)
     }
 
+    /// Derives a key for another purpose than sealing secrets, which `info` names.
+    pub(crate) fn derive(&self, info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+        self.prk.expand(info)
+    }
+
     fn header(&self) -> [u8; HEADER_LENGTH] {
         let [a, b, c, d, e, f, g, h] = self.id;
         [VERSION, a, b, c, d, e, f, g, h]
@@ -198,6 +203,12 @@ impl KeyRing {
     pub fn knows(&self, id: &[u8]) -> bool {
         let previous = self.previous.as_ref().map(MasterKey::key_id);
         self.current.id == *id || previous.is_some_and(|previous| previous == *id)
+    }
+
+    /// Returns the key of the ring that has this public name.
+    pub(crate) fn named(&self, id: &[u8]) -> Option<&MasterKey> {
+        let all = [Some(&self.current), self.previous.as_ref()];
+        all.into_iter().flatten().find(|key| key.id == *id)
     }
 
     /// Tells whether the current key sealed this blob.

@@ -26,16 +26,17 @@ struct Reply {
 impl Client {
     /// `url` is the network's origin, `key` the admin's key or an agent's token.
     pub(crate) fn new(url: &str, key: &str) -> Self {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(30)))
-            .max_redirects(0)
-            .build();
         Self {
-            agent: config.into(),
+            agent: agent(Duration::from_secs(30)),
             url: url.to_owned(),
             key: key.to_owned(),
         }
+    }
+
+    /// Waits so long for each answer.
+    pub(crate) fn with_patience(mut self, patience: Duration) -> Self {
+        self.agent = agent(patience);
+        self
     }
 
     /// Reads `path`; `None` when it is 404.
@@ -111,6 +112,15 @@ impl Client {
             Err(_) => Err(anyhow!("{place}: {} {}", status.as_u16(), excerpt(body))),
         }
     }
+}
+
+fn agent(patience: Duration) -> Agent {
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(patience))
+        .max_redirects(0)
+        .build();
+    config.into()
 }
 
 fn excerpt(text: &str) -> String {

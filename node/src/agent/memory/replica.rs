@@ -114,6 +114,11 @@ impl Core {
         Ok(known)
     }
 
+    /// Begins another life of the records: what is stored is of an earlier time than the replica.
+    pub(in crate::agent) fn end_replica_life(&self) -> Result<(), ApiError> {
+        Ok(self.store.drop_meta(LIFE)?)
+    }
+
     fn replica_life(&self) -> Result<String, ApiError> {
         if let Some(life) = self.memory.replica.life.borrow().as_ref() {
             return Ok(life.clone());

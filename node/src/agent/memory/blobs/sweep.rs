@@ -37,6 +37,23 @@ struct Sweep {
 }
 
 impl Core {
+    /// Gives every upload under way up: what is stored of them is of before a backup was put back, and
+    /// a part whose digest is not known any more could be sealed again with other bytes.
+    pub(in crate::agent) fn abandon_uploads(&self) -> Result<(), ApiError> {
+        if !self.memory.is_used()? {
+            return Ok(());
+        }
+        loop {
+            let uploads = self.memory.blobs.store.uploads(BATCH)?;
+            if uploads.is_empty() {
+                return Ok(());
+            }
+            for upload in uploads {
+                self.memory.blobs.store.abandon(&upload)?;
+            }
+        }
+    }
+
     /// Notes when the bucket is swept, if that is not noted yet.
     pub(super) fn note_sweep(&self, at: Timestamp) -> Result<(), ApiError> {
         if self.sweep()?.is_none() {
