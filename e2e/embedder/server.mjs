@@ -3,7 +3,7 @@
 // is downloaded while it runs.
 //
 //   npm ci --prefix e2e/embedder
-//   node e2e/embedder/server.mjs [port]      prints its URL when it is ready; 0 picks a free port
+//   node e2e/embedder/server.mjs [port] [--stop-on-stdin-eof]      prints its URL when it is ready; 0 picks a free port
 import { createServer } from "node:http";
 
 import { initModel } from "@energetic-ai/embeddings";
@@ -48,6 +48,9 @@ const server = createServer(async (request, response) => {
     done(400, { error: { message: error.message } });
   }
 });
+
+// A test's sidecar ends with the test, however that ends.
+if (process.argv.includes("--stop-on-stdin-eof")) process.stdin.resume().on("end", () => process.exit());
 
 server.listen(Number(process.argv[2] ?? 0), "127.0.0.1", () => {
   console.log(`http://127.0.0.1:${server.address().port}/v1`);

@@ -26,6 +26,7 @@ pub struct Options {
     networks: u16,
     fake_peers: u16,
     vars: Vec<String>,
+    dev_hosts: Vec<String>,
     bare: bool,
 }
 
@@ -89,6 +90,7 @@ impl Default for Options {
             fake_peers: 0,
             // Whoever looks at backups asks for them: in the middle of another test they would be in its way.
             vars: vec!["BACKUP_EVERY_SECONDS=0".to_owned()],
+            dev_hosts: Vec::new(),
             bare: false,
         }
     }
@@ -113,6 +115,13 @@ impl Options {
     #[must_use]
     pub fn var(mut self, name: &str, value: &str) -> Self {
         self.vars.push(format!("{name}={value}"));
+        self
+    }
+
+    /// Lets the networks reach another service on this machine: `localhost:…`.
+    #[must_use]
+    pub fn dev_host(mut self, host: &str) -> Self {
+        self.dev_hosts.push(host.to_owned());
         self
     }
 
@@ -142,7 +151,8 @@ impl Options {
             .collect();
         let networks = (1..=self.networks).map(|index| base + index);
         let ports = networks.chain(peer_ports.iter().copied());
-        let dev_hosts = ports.map(|port| format!("localhost:{port}")).collect();
+        let dev_hosts = ports.map(|port| format!("localhost:{port}"));
+        let dev_hosts = dev_hosts.chain(self.dev_hosts.clone()).collect();
         let mut deployment = Deployment {
             state,
             options: self,

@@ -22,6 +22,7 @@ pub mod bucket;
 pub mod cbor;
 pub mod client;
 pub mod deployment;
+pub mod embedder;
 pub mod fake_peer;
 pub mod scan;
 pub mod socket;

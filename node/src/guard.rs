@@ -1,4 +1,4 @@
-//! The one outgoing fetch for hosts that somebody else named.
+//! The one outgoing fetch for hosts that somebody else named, and for services that the deployment does.
 //!
 //! Which hosts may be asked is decided by text alone in `entente_well_known::guard`; what is here
 //! bounds the asking: no redirects, JSON only, 64 KiB read as they stream, 5 s for everything.
@@ -25,6 +25,8 @@ use crate::shapes::Broken;
 /// The longest document.
 const MAX_BYTES: usize = 64 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// A model may take longer.
+const POST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pages of a log that one fetch reads at most: more than the longest log needs.
 const MAX_PAGES: usize = 32;
 
@@ -207,6 +209,80 @@ async fn fetch(url: &str) -> Result<String, ApiError> {
             ))
         }
     }
+}
+
+/// Why a service that the deployment names gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PostFault {
+    /// No answer came in time, or none at all.
+    #[error("it cannot be reached: {0}")]
+    Unreachable(String),
+    /// It answered with this status instead of 200; redirects are not followed.
+    #[error("it answered {0}")]
+    Status(u16),
+    /// Its answer is too long.
+    #[error("its answer is over {0} bytes")]
+    TooLarge(usize),
+}
+
+/// Posts JSON to a service that the deployment names, at a URL whose host passed the rules. No
+/// redirects, `limit` bytes read as they stream, 10 s for everything.
+///
+/// # Errors
+/// [`PostFault`].
+pub async fn post(
+    url: &str,
+    body: String,
+    key: Option<&str>,
+    limit: usize,
+) -> Result<Vec<u8>, PostFault> {
+    let controller = AbortController::default();
+    let signal = controller.signal();
+    let work = Box::pin(async {
+        let request = posted(url, &body, key).map_err(gone)?;
+        let sent = Fetch::Request(request).send_with_signal(&signal).await;
+        let mut response = sent.map_err(gone)?;
+        let status = response.status_code();
+        if status != 200 {
+            return Err(PostFault::Status(status));
+        }
+        let mut stream = response.stream().map_err(gone)?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = stream.try_next().await.map_err(gone)? {
+            if bytes.len().saturating_add(chunk.len()) > limit {
+                return Err(PostFault::TooLarge(limit));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    });
+    match select(work, Delay::from(POST_TIMEOUT)).await {
+        Either::Left((outcome, _)) => outcome,
+        Either::Right(((), _)) => {
+            controller.abort();
+            Err(PostFault::Unreachable("no answer within 10 s".to_owned()))
+        }
+    }
+}
+
+fn gone(error: worker::Error) -> PostFault {
+    PostFault::Unreachable(error.to_string().chars().take(200).collect())
+}
+
+fn posted(url: &str, body: &str, key: Option<&str>) -> worker::Result<Request> {
+    let headers = Headers::new();
+    headers.set("accept", "application/json")?;
+    headers.set("content-type", "application/json")?;
+    headers.set("user-agent", concat!("entente/", env!("CARGO_PKG_VERSION")))?;
+    if let Some(key) = key {
+        headers.set("authorization", &format!("Bearer {key}"))?;
+    }
+    let mut init = RequestInit::new();
+    init.with_method(Method::Post)
+        .with_headers(headers)
+        .with_body(Some(body.into()))
+        .with_redirect(RequestRedirect::Manual);
+    Request::new_with_init(url, &init)
 }
 
 fn request(url: &str) -> Result<Request, ApiError> {

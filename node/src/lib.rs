@@ -11,6 +11,7 @@ pub mod backup;
 pub mod config;
 pub mod drill;
 pub mod edge;
+pub mod embedding;
 pub mod error;
 pub mod fanout;
 pub mod guard;

@@ -279,6 +279,18 @@ pub const TABLE: &[Entry] = &[
     ),
     entry(
         "GET",
+        "/agents/:name/memory/meaning",
+        AgentMail,
+        Route::ReadMemory,
+    ),
+    entry(
+        "POST",
+        "/agents/:name/memory/reembed",
+        AgentMail,
+        Route::WriteMemory,
+    ),
+    entry(
+        "GET",
         "/agents/:name/memory/settings",
         AgentMail,
         Route::ReadMemory,

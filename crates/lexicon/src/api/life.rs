@@ -13,6 +13,57 @@ pub struct MemorySettings {
     pub retention: Vec<RetentionRule>,
     /// When episodes roll up into summaries.
     pub compaction: CompactionSettings,
+    /// What is found by meaning.
+    pub meaning: MeaningSettings,
+}
+
+/// Which records a service of vectors may read, so that they are found by meaning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct MeaningSettings {
+    /// Public ones.
+    pub public: bool,
+    /// Private and shared ones of these collections: names, or patterns such as `agent.memory.*`.
+    pub private: Vec<String>,
+}
+
+impl Default for MeaningSettings {
+    fn default() -> Self {
+        Self {
+            public: true,
+            private: Vec::new(),
+        }
+    }
+}
+
+/// `GET /agents/:name/memory/meaning`, and what `POST /agents/:name/memory/reembed` answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MeaningView {
+    /// The model that makes vectors; none where the deployment names no service.
+    pub model: Option<String>,
+    /// `flat`, in the agent's object, or `vectorize`.
+    pub index: String,
+    /// How many dimensions vectors have; none until the first was made.
+    pub dimensions: Option<u32>,
+    /// Records that are found by meaning.
+    pub vectors: u64,
+    /// Records that are to be, and wait for their vector; and vectors that wait for their removal.
+    pub pending: u64,
+    /// Why the last attempt failed, unless one has succeeded since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<MeaningError>,
+}
+
+/// Why vectors could not be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeaningError {
+    /// When.
+    pub at: Timestamp,
+    /// A stable code.
+    pub code: String,
+    /// What happened, and what to do.
+    pub message: String,
 }
 
 /// How long the records of some collections stay where.

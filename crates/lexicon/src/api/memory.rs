@@ -189,6 +189,8 @@ pub struct SearchHit {
 pub struct SearchResult {
     /// What was found.
     pub hits: Vec<SearchHit>,
+    /// How: by `words`, by `meaning`, or both (`hybrid`).
+    pub mode: String,
     /// Where the next page begins; none after the last. A page may be empty and have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,

@@ -4,9 +4,8 @@ use std::error::Error;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use entente_memory::vector::wire::{OpenAiRequest, openai_answer};
 use entente_memory::vector::{Embedder, VectorError};
-use serde::Deserialize;
-use serde_json::json;
 
 /// Texts in one request.
 const BATCH: usize = 64;
@@ -16,17 +15,6 @@ pub(crate) struct Endpoint {
     url: String,
     model: String,
     dimensions: usize,
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    data: Vec<Datum>,
-}
-
-#[derive(Deserialize)]
-struct Datum {
-    index: usize,
-    embedding: Vec<f32>,
 }
 
 impl Endpoint {
@@ -61,7 +49,11 @@ impl Endpoint {
 
     fn ask(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, VectorError> {
         let failed = |error: &dyn Error| VectorError::Service(error.to_string());
-        let body = json!({ "model": self.model, "input": texts }).to_string();
+        let request = OpenAiRequest {
+            model: &self.model,
+            input: texts,
+        };
+        let body = serde_json::to_string(&request).map_err(|error| failed(&error))?;
         let mut answer = ureq::post(&self.url)
             .header("content-type", "application/json")
             .send(body)
@@ -72,14 +64,7 @@ impl Endpoint {
             .limit(256 * 1024 * 1024)
             .read_to_string()
             .map_err(|error| failed(&error))?;
-        let answer: Answer = serde_json::from_str(&text).map_err(|error| failed(&error))?;
-        let mut data = answer.data;
-        data.sort_by_key(|datum| datum.index);
-        if data.len() != texts.len() {
-            let text = format!("{} vectors for {} texts", data.len(), texts.len());
-            return Err(VectorError::Service(text));
-        }
-        Ok(data.into_iter().map(|datum| datum.embedding).collect())
+        openai_answer(text.as_bytes(), texts.len())
     }
 }
 

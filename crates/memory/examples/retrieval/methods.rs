@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use entente_memory::retrieval::{Conversation, Recall};
+use entente_memory::search::hybrid::Fusion;
 use entente_memory::search::rank::Ranking;
 use entente_memory::search::{Index, words};
 use entente_memory::vector::{FlatIndex, Near, VectorIndex as _, check, rerank};
@@ -34,6 +35,10 @@ pub(crate) enum Method<'a> {
     Ranked(Ranking),
     /// Vectors in the flat index, ordered exactly.
     Vectors(&'a Endpoint),
+    /// Words and vectors, as shipped, without what else counts.
+    Hybrid(&'a Endpoint),
+    /// The same, × importance × recency.
+    HybridRanked(&'a Endpoint, Ranking),
 }
 
 impl<'a> Method<'a> {
@@ -44,7 +49,13 @@ impl<'a> Method<'a> {
             Self::Blinded,
             Self::Ranked(Ranking::default()),
         ];
-        all.extend(endpoint.map(Self::Vectors));
+        if let Some(endpoint) = endpoint {
+            all.extend([
+                Self::Vectors(endpoint),
+                Self::Hybrid(endpoint),
+                Self::HybridRanked(endpoint, Ranking::default()),
+            ]);
+        }
         all
     }
 
@@ -55,6 +66,8 @@ impl<'a> Method<'a> {
             Self::Blinded => "BM25, blinded".to_owned(),
             Self::Ranked(_) => "BM25, blinded × importance × recency".to_owned(),
             Self::Vectors(endpoint) => format!("vectors, {}", endpoint.name()),
+            Self::Hybrid(_) => "words and vectors".to_owned(),
+            Self::HybridRanked(..) => "words and vectors × importance × recency".to_owned(),
         }
     }
 
@@ -64,19 +77,31 @@ impl<'a> Method<'a> {
         conversation: &Conversation,
         recall: &mut Recall,
     ) -> Result<(), Box<dyn Error>> {
-        if let Self::Vectors(endpoint) = self {
-            return vectors(endpoint, conversation, recall);
-        }
+        let embedded = match self {
+            Self::Vectors(endpoint) => return vectors(endpoint, conversation, recall),
+            Self::Hybrid(endpoint) | Self::HybridRanked(endpoint, _) => {
+                Some(Embedded::of(endpoint, conversation)?)
+            }
+            Self::Porter | Self::Plain | Self::Blinded | Self::Ranked(_) => None,
+        };
         let index = Index::new(BlindRoot::generate(&mut Fixed).space(Space::Private));
         let row = |text: &str| match self {
             Self::Porter => text.to_owned(),
             Self::Plain => words::terms(text).join(" "),
-            Self::Blinded | Self::Ranked(_) | Self::Vectors(_) => index.tokens(text),
+            Self::Blinded
+            | Self::Ranked(_)
+            | Self::Vectors(_)
+            | Self::Hybrid(_)
+            | Self::HybridRanked(..) => index.tokens(text),
         };
         let tokenizer = match self {
             Self::Porter => "porter unicode61",
             Self::Plain => "unicode61 remove_diacritics 0 tokenchars ''_.:-''",
-            Self::Blinded | Self::Ranked(_) | Self::Vectors(_) => "ascii",
+            Self::Blinded
+            | Self::Ranked(_)
+            | Self::Vectors(_)
+            | Self::Hybrid(_)
+            | Self::HybridRanked(..) => "ascii",
         };
         let db = Connection::open_in_memory()?;
         db.execute_batch(&format!(
@@ -88,16 +113,23 @@ impl<'a> Method<'a> {
                 (id, row(&turn.text)),
             )?;
         }
-        for question in &conversation.questions {
+        for (number, question) in conversation.questions.iter().enumerate() {
             let expression = match self {
                 Self::Porter => quoted(question.text.split_whitespace()),
                 Self::Plain => quoted(words::terms(&question.text).iter().map(String::as_str)),
-                Self::Blinded | Self::Ranked(_) | Self::Vectors(_) => index
+                Self::Blinded
+                | Self::Ranked(_)
+                | Self::Vectors(_)
+                | Self::Hybrid(_)
+                | Self::HybridRanked(..) => index
                     .query(&question.text)
                     .map(|query| query.to_string())
                     .unwrap_or_default(),
             };
-            let hits = bm25(&db, &expression)?;
+            let mut hits = bm25(&db, &expression)?;
+            if let Some(embedded) = &embedded {
+                hits = embedded.with(&hits, number)?;
+            }
             recall.add(&self.order(hits, conversation), &question.evidence);
         }
         Ok(())
@@ -106,7 +138,7 @@ impl<'a> Method<'a> {
     /// Orders hits (row, relevance), best first.
     fn order(&self, hits: Vec<(usize, f64)>, conversation: &Conversation) -> Hits {
         let score = |row: usize, relevance: f64| match (self, conversation.turns.get(row)) {
-            (Self::Ranked(ranking), Some(turn)) => {
+            (Self::Ranked(ranking) | Self::HybridRanked(_, ranking), Some(turn)) => {
                 ranking.score(relevance, turn.importance, turn.at, conversation.asked)
             }
             (_, Some(_) | None) => relevance,
@@ -142,6 +174,46 @@ fn bm25(db: &Connection, expression: &str) -> rusqlite::Result<Vec<(usize, f64)>
         row.map(|(id, relevance)| (usize::try_from(id).unwrap_or(usize::MAX), relevance))
     })
     .collect()
+}
+
+/// The vectors of a conversation, in the index that ships.
+struct Embedded {
+    index: FlatIndex,
+    questions: Vec<Vec<f32>>,
+}
+
+impl Embedded {
+    fn of(endpoint: &Endpoint, conversation: &Conversation) -> Result<Self, Box<dyn Error>> {
+        let mut index = FlatIndex::new(endpoint.size());
+        let turns = conversation.turns.iter().map(|turn| turn.text.as_str());
+        let turns = endpoint.all(&turns.collect::<Vec<_>>())?;
+        for (row, vector) in turns.iter().enumerate() {
+            at_once(index.put(&row.to_string(), vector))?;
+        }
+        let asked = conversation.questions.iter().map(|one| one.text.as_str());
+        let questions = endpoint.all(&asked.collect::<Vec<_>>())?;
+        Ok(Self { index, questions })
+    }
+
+    /// Fuses what words have found for a question with what is near it.
+    fn with(
+        &self,
+        words: &[(usize, f64)],
+        question: usize,
+    ) -> Result<Vec<(usize, f64)>, Box<dyn Error>> {
+        let vector = self.questions.get(question).ok_or("a question more")?;
+        let near = at_once(self.index.nearest(vector, self.index.len()))?;
+        let near = near
+            .into_iter()
+            .map(|near| Ok((near.id.parse()?, f64::from(near.cosine))))
+            .collect::<Result<Vec<(u64, f64)>, Box<dyn Error>>>()?;
+        let words: Vec<_> = words
+            .iter()
+            .map(|(row, relevance)| (*row as u64, *relevance))
+            .collect();
+        let fused = Fusion::default().fuse(&words, &near).into_iter();
+        Ok(fused.map(|(row, score)| (row as usize, score)).collect())
+    }
 }
 
 fn vectors(

@@ -11,6 +11,7 @@
 //! [`filter::Filter`]; only hits are decrypted.
 
 pub mod filter;
+pub mod hybrid;
 pub mod query;
 pub mod rank;
 pub mod words;

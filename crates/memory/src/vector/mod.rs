@@ -8,6 +8,7 @@
 
 mod flat;
 mod quantise;
+pub mod wire;
 
 pub use flat::FlatIndex;
 pub use quantise::{Quantised, cosine};

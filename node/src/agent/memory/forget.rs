@@ -33,6 +33,8 @@ const RECOVERABLE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 const PURPOSE: &str = "forget-report";
 /// The step that ends when D1 has been told.
 const REPLICA: &str = "replica";
+/// The step that ends when an index elsewhere has been told.
+const VECTOR: &str = "vector";
 /// Agents asked in one go.
 const BATCH: u32 = 50;
 
@@ -121,6 +123,7 @@ impl Core {
                 rebuilt.push(id);
             } else {
                 store.unindex(one.record.n)?;
+                self.drop_vector(me, one.record.n, Some(&one.record))?;
                 store.make_stale(one.record.n, now)?;
                 stale.push(id);
             }
@@ -338,6 +341,13 @@ impl Core {
     /// once it is.
     fn still_open(&self, me: &Me, step: &ForgetStep) -> Result<Option<Option<String>>, ApiError> {
         let path = path_of(step.of.as_deref().unwrap_or_default())?;
+        if step.step == VECTOR {
+            let left = self
+                .memory
+                .store
+                .is_vector_left(&self.indexes(me)?.path(&path))?;
+            return Ok(left.then_some(None));
+        }
         if step.step == REPLICA {
             let waits = self.memory.store.is_being_removed(&path)?;
             return Ok(waits.then_some(None));
@@ -361,10 +371,11 @@ impl Core {
         family: &Family,
     ) -> Result<ForgetReport, ApiError> {
         let told = plan.report(|step| match step {
-            Step::Notify(..) | Step::DeleteReplica(_) => Some(Outcome::Waiting),
+            Step::Notify(..) | Step::DeleteReplica(_) | Step::RemoveVector(_) => {
+                Some(Outcome::Waiting)
+            }
             Step::DestroyKeys(_)
             | Step::RemoveWords(_)
-            | Step::RemoveVector(_)
             | Step::FlagSummary(_)
             | Step::DeleteBlob(_)
             | Step::Withdraw(_)
@@ -378,8 +389,11 @@ impl Core {
         };
         let shown = told.done.iter().map(|step| step_view(step, family));
         report.done = shown.filter(as_it_was).collect();
-        for (step, _outcome) in &told.open {
-            let step = step_view(step, family);
+        let open = told
+            .open
+            .iter()
+            .map(|(step, _outcome)| step_view(step, family));
+        for step in open.filter(as_it_was).collect::<Vec<_>>() {
             match self.still_open(me, &step)? {
                 Some(why) => report.open.push(ForgetStep { why, ..step }),
                 None => report.done.push(step),
@@ -433,7 +447,7 @@ fn step_view(step: &Step, family: &Family) -> ForgetStep {
         Step::DestroyKeys(cid) => ("keys", Some(cid), None),
         Step::Notify(did, cid) => ("notify", Some(cid), Some(did)),
         Step::RemoveWords(cid) => ("words", Some(cid), None),
-        Step::RemoveVector(cid) => ("vector", Some(cid), None),
+        Step::RemoveVector(cid) => (VECTOR, Some(cid), None),
         Step::FlagSummary(cid) => ("stale", Some(cid), None),
         Step::DeleteBlob(cid) => ("blob", Some(cid), None),
         Step::DeleteReplica(cid) => (REPLICA, Some(cid), None),

@@ -81,6 +81,9 @@ impl Core {
         if let Err(error) = self.tend_imports() {
             console_error!("an interrupted import is not cleared away: {error}");
         }
+        if let Err(error) = self.make_vectors() {
+            console_error!("vectors are not made: {error}");
+        }
         match self.rewrap_some() {
             Ok(true) => self.wake_in(0),
             Ok(false) => {}

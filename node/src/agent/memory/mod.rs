@@ -23,6 +23,8 @@ mod share;
 mod share_store;
 mod shared;
 mod store;
+mod vector_store;
+mod vectors;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -53,6 +55,7 @@ pub(super) struct Memory {
     replica: replica::Replica,
     /// How often records were read and when last, until that is stored.
     reads: RefCell<BTreeMap<u64, (u32, Timestamp)>>,
+    vectors: vectors::Vectors,
     /// Whether the tables are known to be there.
     ready: Cell<bool>,
     /// Whether an archive is being imported.
@@ -72,6 +75,7 @@ impl Memory {
             usage: Cell::new(None),
             replica: replica::Replica::default(),
             reads: RefCell::new(BTreeMap::new()),
+            vectors: vectors::Vectors::default(),
             ready: Cell::new(false),
             importing: Rc::default(),
             telling: Cell::new(false),

@@ -244,6 +244,9 @@ impl Core {
             let write = (record.path.clone(), new.map(|new| new.cid));
             self.commit_records(tree, (&me.did, &me.repo), &[write])?;
         }
+        if let (Some(old), None) = (old, new) {
+            self.drop_vector(me, old.n, Some(old))?;
+        }
         if let (Some(old), Some(new)) = (old, new) {
             let was = self.indexes(me)?.cid(&old.cid);
             self.memory.store.keep_link(new.n, Link::Was, &was)?;

@@ -21,7 +21,13 @@ impl Core {
         rest: &str,
     ) -> Result<Option<Response>, ApiError> {
         self.memory.prepare()?;
+        self.check_vectors()?;
         let answer = self.answer_memory(request, rest).await;
+        if answer.as_ref().is_err_and(|error| error.status >= 500) {
+            // What was rolled back may have changed what is in memory.
+            self.memory.vectors.reset();
+        }
+        self.make_vectors()?;
         // Whatever came of it: an earlier life may have left something.
         self.hint_replica()?;
         answer
@@ -41,11 +47,13 @@ impl Core {
                 Response::from_json(&view)?.with_status(status)
             }
             (Method::Get, []) => json(&self.list_records(&request.query::<Query>()?)?)?,
-            (Method::Get, ["search"]) => json(&self.search(&request.query()?)?)?,
+            (Method::Get, ["search"]) => json(&self.search(&request.query()?).await?)?,
             (Method::Get, ["shared"]) => json(&self.list_shared(&request.query()?)?)?,
             (Method::Post, ["import"]) => json(&self.import_archive(request).await?)?,
             (Method::Post, ["rotate"]) => json(&self.rotate_memory()?)?,
             (Method::Get, ["rotation"]) => json(&self.rotation()?)?,
+            (Method::Get, ["meaning"]) => json(&self.meaning()?)?,
+            (Method::Post, ["reembed"]) => json(&self.reembed()?)?,
             (Method::Get, ["settings"]) => json(&self.settings()?)?,
             (Method::Put, ["settings"]) => json(&self.set_settings(body::json(request).await?)?)?,
             (Method::Get, ["compaction"]) => {

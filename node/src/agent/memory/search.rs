@@ -1,8 +1,10 @@
-//! Finding records: SQLite matches blinded words, and only what it finds is opened.
+//! Finding records: SQLite matches blinded words, vectors tell what is near, and only what they find is
+//! opened.
 //!
 //! Private and public records have tables and keys of their own: whoever publishes a known text
 //! must learn nothing of the words of private ones. See `entente_memory::search`.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use entente_lexicon::api::memory::{SearchHit, SearchResult};
@@ -12,11 +14,13 @@ use entente_memory::life::Validity;
 use entente_memory::repo::Cid;
 use entente_memory::search::Index;
 use entente_memory::search::filter::{Filter, SourceFilter, Traits};
+use entente_memory::search::hybrid::Fusion;
 use entente_memory::search::rank::Ranking;
 use entente_trust::crypto::hash::sha256;
 use entente_trust::memory::blind::{BlindKey, BlindRoot, Space};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use worker::console_warn;
 
 use crate::agent::core::Core;
 use crate::agent::identity::Me;
@@ -49,6 +53,11 @@ impl Indexes {
         self.links.token(&format!("path {path}"))
     }
 
+    /// Makes a name that tells nobody else what it names.
+    pub(super) fn named(&self, what: &str) -> String {
+        self.links.token(&format!("name {what}"))
+    }
+
     /// Blinds the CID of a record, by which others name it.
     pub(super) fn cid(&self, cid: &Cid) -> String {
         self.links.token(&format!("cid {cid}"))
@@ -72,6 +81,7 @@ pub(super) struct SearchQuery {
     until: Option<String>,
     valid_at: Option<String>,
     source: Option<String>,
+    mode: Option<String>,
     state: Option<String>,
     cursor: Option<String>,
     limit: Option<String>,
@@ -116,16 +126,33 @@ impl Core {
         }
         let space = space_of(record);
         let tokens = self.indexes(me)?.of(space).tokens(&words(value));
+        self.want_vector(me, record)?;
         self.memory.store.unindex(record.n)?;
         self.memory.store.keep_tokens(space, record.n, &tokens)?;
         Ok(())
     }
 
-    /// Finds records by words, the best first.
-    pub(super) fn search(&self, query: &SearchQuery) -> Result<SearchResult, ApiError> {
+    /// Finds records by words, by meaning or both, the best first.
+    pub(super) async fn search(&self, query: &SearchQuery) -> Result<SearchResult, ApiError> {
         let me = self.identity()?;
-        let asked = query.read(&me, internal::now())?;
-        let (found, more) = self.candidates(&me, &asked)?;
+        let (mut asked, named) = self.asked(&me, query)?;
+        let near = match asked.mode {
+            Mode::Words => Vec::new(),
+            Mode::Meaning | Mode::Hybrid => match self.near(&me, &asked.text).await {
+                Ok(near) => near,
+                Err(error) if named => return Err(error),
+                Err(error) => {
+                    // Nobody asked for it, and words find without it.
+                    console_warn!("a search goes by words alone: {error}");
+                    asked.mode = Mode::Words;
+                    Vec::new()
+                }
+            },
+        };
+        let (found, more) = match asked.mode {
+            Mode::Words => self.candidates(&me, &asked)?,
+            Mode::Meaning | Mode::Hybrid => self.fused(&me, &asked, near)?,
+        };
         let mut hits = Vec::new();
         for (record, relevance) in found {
             hits.extend(
@@ -154,8 +181,64 @@ impl Core {
         });
         Ok(SearchResult {
             hits: hits.collect(),
+            mode: asked.mode.name().to_owned(),
             cursor: next.map(|next| cursor_in(&me, &asked.list, next.number())),
         })
+    }
+
+    /// Reads a query; says whether it names its mode.
+    fn asked(&self, me: &Me, query: &SearchQuery) -> Result<(Asked, bool), ApiError> {
+        let mode = match given(&query.mode) {
+            Some(text) => Some(Mode::parse(text)?),
+            None => None,
+        };
+        let chosen = match mode {
+            Some(mode) => mode,
+            None if self.means_by_default()? => Mode::Hybrid,
+            None => Mode::Words,
+        };
+        Ok((query.read(me, chosen, internal::now())?, mode.is_some()))
+    }
+
+    /// As [`Core::candidates`], by meaning, and by words as well where both are asked for. Here all that
+    /// was found is ordered before a window is cut out.
+    fn fused(
+        &self,
+        me: &Me,
+        asked: &Asked,
+        near: Vec<(u64, f64)>,
+    ) -> Result<(Vec<(StoredRecord, f64)>, bool), ApiError> {
+        let indexes = self.indexes(me)?;
+        let mut ordered = near;
+        if asked.mode == Mode::Hybrid {
+            let mut found = Vec::new();
+            for space in [Space::Private, Space::Public] {
+                if let Some(expression) = indexes.of(space).query(&asked.text) {
+                    found.extend(
+                        self.memory
+                            .store
+                            .matching_places(space, expression.as_str())?,
+                    );
+                }
+            }
+            ordered = Fusion::default().fuse(&found, &ordered);
+        }
+        if !asked.shown.archive() {
+            let archived = self.memory.store.archived()?;
+            ordered.retain(|(n, _relevance)| !archived.contains(n));
+        }
+        let size = usize::try_from(WINDOW).unwrap_or(usize::MAX);
+        let skip = size.saturating_mul(usize::try_from(asked.place.window).unwrap_or(usize::MAX));
+        let more = ordered.len() > skip.saturating_add(size);
+        let window: BTreeMap<u64, f64> = ordered.into_iter().skip(skip).take(size).collect();
+        let places: Vec<u64> = window.keys().copied().collect();
+        let records = self.memory.store.by_places(&places)?.into_iter();
+        let relevance = |n: u64| window.get(&n).copied().unwrap_or_default().max(0.0);
+        let found = records.map(|record| {
+            let relevance = relevance(record.n);
+            (record, relevance)
+        });
+        Ok((found.collect(), more))
     }
 
     /// Returns what one window of hits consists of, and whether there is another one after it. What
@@ -214,6 +297,36 @@ impl Core {
     }
 }
 
+/// By what records are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Words,
+    Meaning,
+    Hybrid,
+}
+
+impl Mode {
+    fn parse(text: &str) -> Result<Self, ApiError> {
+        match text {
+            "words" => Ok(Self::Words),
+            "meaning" => Ok(Self::Meaning),
+            "hybrid" => Ok(Self::Hybrid),
+            _ => Err(ApiError::bad_request(
+                "INVALID_MODE",
+                "`mode` is words, meaning or hybrid.",
+            )),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Words => "words",
+            Self::Meaning => "meaning",
+            Self::Hybrid => "hybrid",
+        }
+    }
+}
+
 /// Where a page of hits begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Place {
@@ -242,6 +355,7 @@ struct Asked {
     most: usize,
     filter: Filter,
     shown: Shown,
+    mode: Mode,
     place: Place,
     /// What its cursors are good for.
     list: [u8; 32],
@@ -249,7 +363,7 @@ struct Asked {
 }
 
 impl SearchQuery {
-    fn read(&self, me: &Me, now: Timestamp) -> Result<Asked, ApiError> {
+    fn read(&self, me: &Me, mode: Mode, now: Timestamp) -> Result<Asked, ApiError> {
         let text = given(&self.q).ok_or_else(|| {
             ApiError::bad_request("INVALID_QUERY", "`q` is what to look for: ?q=harbour.")
         })?;
@@ -260,7 +374,7 @@ impl SearchQuery {
             ));
         }
         let valid_at = instant("validAt", given(&self.valid_at))?;
-        let list = sha256(&[b"search", text.as_bytes()]);
+        let list = sha256(&[b"search ", mode.name().as_bytes(), b" ", text.as_bytes()]);
         let place = match given(&self.cursor) {
             None => Place::default(),
             Some(text) => Place::of(place_in(me, &list, text).ok_or_else(foreign_cursor)?),
@@ -270,6 +384,7 @@ impl SearchQuery {
             most: usize::try_from(limit(given(&self.limit))?).unwrap_or(usize::MAX),
             filter: self.filter()?,
             shown: Shown::read(given(&self.state), valid_at, now)?,
+            mode,
             place,
             list,
             now,
@@ -324,7 +439,7 @@ fn space_of(record: &StoredRecord) -> Space {
 
 /// Everything in a record that a person would look for: its texts, whatever their fields, but not
 /// what names other things.
-fn words(record: &Map<String, Value>) -> String {
+pub(super) fn words(record: &Map<String, Value>) -> String {
     let mut text = String::new();
     for (name, value) in record {
         if !is_name(name) {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use entente_lexicon::api::life::{MemorySettings, RetentionRule};
+use entente_lexicon::api::life::{MeaningSettings, MemorySettings, RetentionRule};
 use entente_lexicon::{CollectionGlob, RecordPath, Timestamp};
 use entente_memory::life::retention::{Fate, Retention};
 use entente_memory::life::{Memory as Known, Validity};
@@ -63,6 +63,7 @@ impl Core {
         };
         self.memory.store.transaction(|| {
             self.store.set_meta(SETTINGS, &text)?;
+            self.settle_vectors(&settings.meaning)?;
             self.keep_sweep(sweep)
         })?;
         self.wake_in(0);
@@ -186,9 +187,7 @@ fn stub(one: &Aging) -> Known {
 fn rules(rules: &[RetentionRule]) -> Result<Vec<(CollectionGlob, Retention)>, ApiError> {
     let days = |days: Option<u32>| days.map(|days| u64::from(days).saturating_mul(DAY_MS));
     let one = |rule: &RetentionRule| {
-        let glob = rule.collection.parse().map_err(|_error| {
-            invalid("`retention[].collection` is a name or a pattern such as agent.memory.*")
-        })?;
+        let glob = glob(&rule.collection, "retention[].collection")?;
         let retention = Retention {
             archive_after_ms: days(rule.archive_after_days),
             delete_after_ms: days(rule.delete_after_days),
@@ -198,8 +197,38 @@ fn rules(rules: &[RetentionRule]) -> Result<Vec<(CollectionGlob, Retention)>, Ap
     rules.iter().map(one).collect()
 }
 
+/// Tells whether records of a collection may be read by a service of vectors.
+pub(super) fn covers(
+    wanted: &MeaningSettings,
+    collection: &str,
+    public: bool,
+) -> Result<bool, ApiError> {
+    if public {
+        return Ok(wanted.public);
+    }
+    for pattern in &wanted.private {
+        if glob(pattern, "meaning.private[]")?.matches(collection) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn glob(pattern: &str, setting: &str) -> Result<CollectionGlob, ApiError> {
+    pattern.parse().map_err(|_error| {
+        let text = format!("`{setting}` is a name or a pattern such as agent.memory.*");
+        invalid(&text)
+    })
+}
+
 fn check(settings: &MemorySettings) -> Result<(), ApiError> {
     rules(&settings.retention)?;
+    for pattern in &settings.meaning.private {
+        glob(pattern, "meaning.private[]")?;
+    }
+    if settings.meaning.private.len() > MAX_RULES {
+        return Err(invalid("`meaning.private` has at most 32 patterns"));
+    }
     if settings.retention.len() > MAX_RULES {
         return Err(invalid("`retention` has at most 32 rules"));
     }
@@ -228,6 +257,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_private_is_read_by_a_service_only_where_the_agent_says_so() {
+        let of = |value| serde_json::from_value::<MeaningSettings>(value).unwrap();
+        let covered =
+            |wanted: &MeaningSettings, public| covers(wanted, "agent.memory.note", public).unwrap();
+        let first = of(json!({}));
+        assert!(covered(&first, true) && !covered(&first, false));
+        let all = of(json!({ "private": ["agent.memory.*"] }));
+        assert!(covered(&all, true) && covered(&all, false));
+        let other = of(json!({ "public": false, "private": ["agent.memory.fact"] }));
+        assert!(!covered(&other, true) && !covered(&other, false));
+    }
+
+    #[test]
     fn settings_that_cannot_be_carried_out_are_refused() {
         let of = |value: serde_json::Value| serde_json::from_value::<MemorySettings>(value);
         let code = |value| check(&of(value).unwrap()).map_err(|error| error.code.into_owned());
@@ -242,6 +284,7 @@ mod tests {
             json!({ "compaction": { "maxEpisodes": 0, "minEpisodes": 0 } }),
             json!({ "compaction": { "maxEpisodes": 4, "minEpisodes": 5 } }),
             json!({ "compaction": { "maxStrength": 101 } }),
+            json!({ "meaning": { "private": ["*memory"] } }),
             json!({ "retention": vec![json!({ "collection": "a.b" }); 33] }),
         ] {
             assert_eq!(

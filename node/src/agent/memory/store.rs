@@ -12,6 +12,7 @@ use worker::SqlStorageValue;
 use crate::agent::memory::blobs::BLOB_SCHEMA;
 use crate::agent::memory::life_store::LIFE_SCHEMA;
 use crate::agent::memory::share_store::StoredShared;
+use crate::agent::memory::vector_store::VECTOR_SCHEMA;
 use crate::params;
 use crate::store::sqlite::{Row, Sqlite, StoreError};
 
@@ -130,6 +131,7 @@ impl MemoryStore {
             .iter()
             .chain(LIFE_SCHEMA)
             .chain(BLOB_SCHEMA)
+            .chain(VECTOR_SCHEMA)
             .try_for_each(|sql| self.db.exec(sql, params![]))
     }
 
@@ -343,6 +345,19 @@ impl MemoryStore {
         rows.iter()
             .map(|row| Ok((record(row)?, row.real(11)?)))
             .collect()
+    }
+
+    /// As [`MemoryStore::matching`], all of them and by their places alone.
+    pub(super) fn matching_places(
+        &self,
+        space: Space,
+        expression: &str,
+    ) -> Result<Vec<(u64, f64)>, StoreError> {
+        let table = table(space);
+        let sql = format!("SELECT rowid, -bm25({table}) FROM {table} WHERE {table} MATCH ?");
+        let rows = self.db.rows(&sql, params![expression])?;
+        let place = |row: &Row| Ok((row.integer(0)?, row.real(1)?));
+        rows.iter().map(place).collect()
     }
 
     /// Returns the versions before the current one, the newest first.
