@@ -29,7 +29,6 @@ use crate::guard;
 const WORKERS_AI: &str = "workers-ai";
 const WORKERS_AI_MODEL: &str = "@cf/baai/bge-base-en-v1.5";
 const AI: &str = "AI";
-const VECTORS: &str = "VECTORS";
 /// The longest answer: 16 vectors of 4,096 numbers.
 const MAX_ANSWER: usize = 2 * 1024 * 1024;
 const MAX_MODEL_BYTES: usize = 128;
@@ -213,12 +212,12 @@ impl Embedder for Embeddings {
 }
 
 impl Vectorize {
-    /// Opens the index that the deployment binds as `VECTORS`, for one agent's vectors.
+    /// Opens the index that the deployment binds as `VECTOR`, for one agent's vectors.
     ///
     /// # Errors
     /// [`VectorError::Service`] if there is none.
     pub fn open(env: &Env, namespace: String, dimensions: usize) -> Result<Self, VectorError> {
-        let binding = env.get_binding(VECTORS).map_err(|error| failed(&error))?;
+        let binding = env.get_binding("VECTOR").map_err(|error| failed(&error))?;
         Ok(Self {
             binding,
             namespace,

@@ -42,7 +42,7 @@ pub(super) struct Core {
     /// The identity, once it has been unsealed in this life of the object.
     pub(super) me: RefCell<Option<Rc<Me>>>,
     /// When the next retry is due, so that the alarm is set only when that changes.
-    pub(super) alarm: Cell<Option<Timestamp>>,
+    pub(super) alarm: Rc<Cell<Option<Timestamp>>>,
 }
 
 impl Core {
@@ -62,7 +62,7 @@ impl Core {
             memory: Memory::new(Rc::clone(&db)),
             reporter: Reporter::new(env.clone()),
             me: RefCell::new(None),
-            alarm: Cell::new(None),
+            alarm: Rc::new(Cell::new(None)),
             state,
             env,
             db,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use entente_lexicon::api::{AgentNotice, NewEvent, ReceiptView};
 use entente_lexicon::{Did, Host, MessageId, ReceiptStatus, Timestamp};
-use futures::future::{Either, select};
+use futures::future::{Either, join, select};
 use wasm_bindgen_futures::spawn_local;
 use worker::{Delay, WebSocket, console_warn};
 
@@ -35,6 +35,8 @@ const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
 /// How long a burst may take to come in before what there is of it is stored.
 const GATHER_MS: u64 = 20;
 /// While anything waits, an alarm is due at most so far ahead: whatever happens to this object,
+/// An alarm that has not rung so long after it was due is given up.
+const OVERDUE_MS: u64 = 30_000;
 /// it wakes again and goes on.
 pub(super) const WATCH_MS: u64 = 10_000;
 /// Between two attempts to reach a destination of our own network.
@@ -619,13 +621,30 @@ impl Core {
         let now = internal::now();
         let at = now.after(millis);
         let due = self.alarm.get();
-        if due.is_some_and(|due| due <= at && due > now) {
+        // One that is due and has not rung yet is not put off; one that never rang does not count.
+        if due.is_some_and(|due| due <= at && due.after(OVERDUE_MS) > now) {
             return;
         }
         self.alarm.set(Some(at));
-        let storage = self.state.storage();
+        let (storage, alarm) = (self.state.storage(), Rc::clone(&self.alarm));
         spawn_local(async move {
-            if let Err(error) = storage.set_alarm(Duration::from_millis(millis)).await {
+            // An earlier life of the object may have wanted to wake sooner than this one knows of.
+            let before = async {
+                match due {
+                    None => storage.get_alarm().await.ok().flatten(),
+                    Some(_) => None,
+                }
+            };
+            let set = storage.set_alarm(Duration::from_millis(millis));
+            let (before, mut set) = join(before, set).await;
+            let before = before.and_then(|at| u64::try_from(at).ok()).map(Timestamp);
+            if let Some(before) = before.filter(|before| alarm.get().is_none_or(|at| *before < at))
+            {
+                alarm.set(Some(before));
+                let wait = before.0.saturating_sub(internal::now().0);
+                set = storage.set_alarm(Duration::from_millis(wait)).await;
+            }
+            if let Err(error) = set {
                 console_warn!("the alarm could not be set: {error}");
             }
         });
