@@ -34,9 +34,9 @@ const MAX_BATCH_BYTES: usize = 512 * 1024;
 const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
 /// How long a burst may take to come in before what there is of it is stored.
 const GATHER_MS: u64 = 20;
-/// While anything waits, an alarm is due at most so far ahead: whatever happens to this object,
 /// An alarm that has not rung so long after it was due is given up.
 const OVERDUE_MS: u64 = 30_000;
+/// While anything waits, an alarm is due at most so far ahead: whatever happens to this object,
 /// it wakes again and goes on.
 pub(super) const WATCH_MS: u64 = 10_000;
 /// Between two attempts to reach a destination of our own network.

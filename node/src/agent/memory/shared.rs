@@ -4,7 +4,7 @@ use data_encoding::BASE64_NOPAD;
 use entente_lexicon::api::memory::{SharedList, SharedRecord};
 use entente_lexicon::id::BASE32;
 use entente_lexicon::message::SharePart;
-use entente_lexicon::{RecordPath, Timestamp, schema};
+use entente_lexicon::{Did, RecordPath, Timestamp, schema};
 use entente_memory::repo::Cid;
 use entente_memory::repo::block::parse_cid_text;
 use entente_memory::sealed::{Sealed, record_cid};
@@ -50,6 +50,7 @@ impl<E: Into<ApiError>> From<E> for ShareFault {
 }
 
 /// One part as it came, decoded.
+#[derive(Debug)]
 struct Came {
     data: Vec<u8>,
     /// The row that wraps the key; with the first part alone.
@@ -87,6 +88,16 @@ impl Came {
         })
     }
 
+    /// Joins it to what has come before it; refuses what does not follow.
+    fn after(&self, part: &SharePart, before: Option<Incoming>) -> Result<Incoming, &'static str> {
+        let incoming = self.begins(part).or(before).ok_or("SHARE_MALFORMED")?;
+        if self.continues(part, &incoming) {
+            Ok(incoming)
+        } else {
+            Err("SHARE_MALFORMED")
+        }
+    }
+
     fn continues(&self, part: &SharePart, incoming: &Incoming) -> bool {
         incoming.cid == self.cid
             && incoming.dek == self.dek
@@ -108,41 +119,17 @@ impl Core {
         now: Timestamp,
     ) -> Result<(), ShareFault> {
         self.memory.prepare()?;
-        let refused = |code| Err(ShareFault::Refused(code));
-        let prefix = format!("at://{}/", owner.did);
-        let Some(path) = part.uri.strip_prefix(&prefix) else {
-            return refused("SHARE_FOREIGN_OWNER");
-        };
-        let Ok(path) = RecordPath::parse(path) else {
-            return refused("SHARE_MALFORMED");
-        };
-        if part.parts == 0 {
-            // The owner has forgotten it and asks for the same.
-            self.memory.store.drop_shared(&part.uri)?;
-            return Ok(());
-        }
-        let Some(came) = Came::read(part) else {
-            return refused("SHARE_MALFORMED");
-        };
         let store = &self.memory.store;
-        if let Some(known) = store.shared(&part.uri)? {
-            if known.cid == came.cid {
-                return Ok(());
-            }
-            if known.version >= part.version {
-                return refused("RECORD_OLD_VERSION");
-            }
-        }
-        let mut incoming = match came.begins(part) {
-            Some(incoming) => incoming,
-            None => match store.incoming(&part.uri)? {
-                Some(incoming) => incoming,
-                None => return refused("SHARE_MALFORMED"),
-            },
+        let known = store.shared(&part.uri)?;
+        let known = known.map(|known| (known.cid, known.version));
+        let judged = judge(&owner.did, part, known).map_err(ShareFault::Refused)?;
+        let (path, came) = match judged {
+            Judged::Known => return Ok(()),
+            Judged::Withdrawn => return Ok(store.drop_shared(&part.uri)?),
+            Judged::Part(path, came) => (path, came),
         };
-        if !came.continues(part, &incoming) {
-            return refused("SHARE_MALFORMED");
-        }
+        let before = store.incoming(&part.uri)?;
+        let mut incoming = came.after(part, before).map_err(ShareFault::Refused)?;
         incoming.block.extend_from_slice(&came.data);
         incoming.next = incoming.next.saturating_add(1);
         if incoming.next < incoming.parts {
@@ -189,12 +176,7 @@ impl Core {
         let dek = dek.map_err(refused)?;
         let plain = record::open(&dek, &place, incoming.version, sealed.envelope);
         let plain = plain.map_err(refused)?;
-        let value = Value::Object(
-            object(&plain).map_err(|_error| ShareFault::Refused("RECORD_MALFORMED"))?,
-        );
-        schema::lexicons()
-            .validate_in(place.collection, &value)
-            .map_err(|_fault| ShareFault::Refused("RECORD_INVALID"))?;
+        check_plain(place.collection, &plain).map_err(ShareFault::Refused)?;
         let ring = self.ring(me)?;
         let row = wrap::wrap(ring.current(), &place, &dek, &mut internal::rng());
         Ok(StoredShared {
@@ -264,6 +246,41 @@ impl Core {
     }
 }
 
+/// What is to be done with a part, before anything of it is opened.
+#[derive(Debug)]
+enum Judged {
+    /// It is here already.
+    Known,
+    /// The owner has forgotten it and asks for the same.
+    Withdrawn,
+    /// It is to be taken.
+    Part(RecordPath, Came),
+}
+
+/// Judges a part that `owner` sent, by what is known of the record: its CID and version. Refuses with
+/// a stable code.
+fn judge(owner: &Did, part: &SharePart, known: Option<(Cid, u64)>) -> Result<Judged, &'static str> {
+    let path = part.uri.strip_prefix(&format!("at://{owner}/"));
+    let path = path.ok_or("SHARE_FOREIGN_OWNER")?;
+    let path = RecordPath::parse(path).map_err(|_error| "SHARE_MALFORMED")?;
+    if part.parts == 0 {
+        return Ok(Judged::Withdrawn);
+    }
+    let came = Came::read(part).ok_or("SHARE_MALFORMED")?;
+    match known {
+        Some((cid, _version)) if cid == came.cid => Ok(Judged::Known),
+        Some((_cid, version)) if version >= part.version => Err("RECORD_OLD_VERSION"),
+        Some(_) | None => Ok(Judged::Part(path, came)),
+    }
+}
+
+/// Checks what was sealed: a record of its collection.
+fn check_plain(collection: &str, plain: &[u8]) -> Result<(), &'static str> {
+    let value = object(plain).map_err(|_error| "RECORD_MALFORMED")?;
+    let valid = schema::lexicons().validate_in(collection, &Value::Object(value));
+    valid.map(drop).map_err(|_fault| "RECORD_INVALID")
+}
+
 fn place_of(text: &str) -> Result<u64, ApiError> {
     let bytes = BASE32.decode(text.as_bytes()).ok();
     let bytes = bytes.and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
@@ -273,4 +290,127 @@ fn place_of(text: &str) -> Result<u64, ApiError> {
             "`cursor` is not one of this list's: pass what the last page returned, or none to start over.",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use entente_memory::repo::json::from_json;
+    use serde_json::json;
+
+    use super::*;
+
+    fn owner() -> Did {
+        Did::from_scid(&[1; 32])
+    }
+
+    fn part(number: u8, parts: u8) -> SharePart {
+        SharePart {
+            uri: format!("at://{}/agent.memory.note/3jzfcijpj2z2a", owner()),
+            cid: record_cid(b"a").to_string(),
+            version: 3,
+            dek: DekId::from_bytes([7; 16]).to_string(),
+            row: (number == 0).then(|| BASE64_NOPAD.encode(b"row")),
+            part: number,
+            parts,
+            data: Some(BASE64_NOPAD.encode(b"data")),
+        }
+    }
+
+    fn judged(part: &SharePart, known: Option<(Cid, u64)>) -> Result<Judged, &'static str> {
+        judge(&owner(), part, known)
+    }
+
+    #[test]
+    fn parts_of_another_owners_record_and_parts_that_are_none_are_refused() {
+        let other = Did::from_scid(&[2; 32]);
+        let refused = judge(&other, &part(0, 1), None).unwrap_err();
+        assert_eq!(refused, "SHARE_FOREIGN_OWNER");
+        let withdrawal = judge(&other, &part(0, 0), None).unwrap_err();
+        assert_eq!(
+            withdrawal, "SHARE_FOREIGN_OWNER",
+            "nobody withdraws for another"
+        );
+        let bad = |change: fn(&mut SharePart)| {
+            let mut part = part(0, 2);
+            change(&mut part);
+            judged(&part, None).unwrap_err()
+        };
+        for change in [
+            (|part| part.uri.push_str("/more")) as fn(&mut SharePart),
+            |part| part.cid = "bafy".to_owned(),
+            |part| part.dek = "dek".to_owned(),
+            |part| part.data = Some("=".to_owned()),
+            |part| part.row = None,
+            |part| part.part = 1,
+            |part| part.part = 2,
+            |part| part.parts = MAX_PARTS + 1,
+        ] {
+            assert_eq!(bad(change), "SHARE_MALFORMED");
+        }
+    }
+
+    #[test]
+    fn an_older_version_sent_again_is_refused_and_the_same_one_taken_as_known() {
+        let (same, other) = (record_cid(b"a"), record_cid(b"b"));
+        for version in [3, 4] {
+            let refused = judged(&part(0, 1), Some((other, version))).unwrap_err();
+            assert_eq!(refused, "RECORD_OLD_VERSION");
+        }
+        assert!(matches!(
+            judged(&part(0, 1), Some((same, 9))),
+            Ok(Judged::Known)
+        ));
+        let newer = judged(&part(0, 1), Some((other, 2)));
+        assert!(matches!(newer, Ok(Judged::Part(..))));
+        assert!(matches!(judged(&part(0, 0), None), Ok(Judged::Withdrawn)));
+    }
+
+    #[test]
+    fn parts_that_do_not_follow_one_another_are_refused() {
+        let came = |part: &SharePart| Came::read(part).unwrap();
+        let first = part(0, 3);
+        let mut incoming = came(&first).after(&first, None).ok().unwrap();
+        incoming.next = 1;
+        let copy = |incoming: &Incoming| Incoming {
+            row: incoming.row.clone(),
+            block: incoming.block.clone(),
+            ..*incoming
+        };
+        let second = part(1, 3);
+        assert!(came(&second).after(&second, Some(copy(&incoming))).is_ok());
+        assert!(
+            came(&second).after(&second, None).is_err(),
+            "without a first one"
+        );
+        for change in [
+            (|part: &mut SharePart| part.part = 2) as fn(&mut SharePart),
+            |part| part.parts = 4,
+            |part| part.version = 4,
+            |part| part.cid = record_cid(b"b").to_string(),
+            |part| part.dek = DekId::from_bytes([8; 16]).to_string(),
+        ] {
+            let mut part = part(1, 3);
+            change(&mut part);
+            let after = came(&part).after(&part, Some(copy(&incoming)));
+            assert_eq!(after.err(), Some("SHARE_MALFORMED"));
+        }
+    }
+
+    #[test]
+    fn what_was_sealed_must_be_a_record_of_its_collection() {
+        let sealed = |value: Value| match value {
+            Value::Object(map) => from_json(&map).unwrap(),
+            _ => Vec::new(),
+        };
+        let note = "agent.memory.note";
+        let good = sealed(json!({ "$type": note, "text": "x" }));
+        assert_eq!(check_plain(note, &good), Ok(()));
+        let empty = sealed(json!({ "$type": note }));
+        assert_eq!(check_plain(note, &empty), Err("RECORD_INVALID"));
+        assert_eq!(
+            check_plain("agent.memory.fact", &good),
+            Err("RECORD_INVALID")
+        );
+        assert_eq!(check_plain(note, b"\xff"), Err("RECORD_MALFORMED"));
+    }
 }
