@@ -8,6 +8,7 @@ pub mod blobs;
 mod firehose;
 pub mod life;
 pub mod memory;
+pub mod tasks;
 mod trust;
 
 use std::collections::BTreeMap;

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::id::MessageId;
+
 /// What a message says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
@@ -24,6 +26,34 @@ pub enum Content {
     },
     /// A part of a record that its owner shares. Written by agents, never by their programs.
     Share(SharePart),
+    /// A typed record. Written by agents, for their programs.
+    Record(RecordPart),
+}
+
+/// A record of `agent.comms.*`, and the task that it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordPart {
+    /// The record.
+    pub record: Value,
+    /// Which word on which task it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskPlace>,
+}
+
+/// Which word on which task a record is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskPlace {
+    /// The task.
+    pub id: MessageId,
+    /// The attempt it speaks of; 1 is the first.
+    pub attempt: u32,
+    /// Its number among what its sender says of the task; 1 is the first.
+    pub n: u32,
+    /// The number of the question that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<u32>,
 }
 
 /// One part of a record that is shared: the row that wraps its key comes with the first, what is

@@ -2,6 +2,8 @@
 //!
 //! `cargo xtask tidy` compares the fields with the documents.
 
+pub mod comms;
+
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 

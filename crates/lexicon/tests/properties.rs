@@ -12,6 +12,7 @@
 mod common;
 
 use common::{Numbers, catalogue, documents, pointers, remove, valid};
+use entente_lexicon::records::comms;
 use entente_lexicon::schema::{Code, Lexicons, lexicons};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -87,6 +88,43 @@ proptest! {
         let mut record = record.clone();
         record.as_object_mut().unwrap().extend(fields);
         let _ = catalogue().validate(&record);
+    }
+
+    /// Else a record that came as mail would be tried again for ever.
+    #[test]
+    fn what_the_validator_takes_of_messages_is_read(
+        pick in 0_usize..100,
+        fields in prop::collection::btree_map(
+            proptest::sample::select(vec![
+                "content", "createdAt", "expiresAt", "priority", "thread", "deadline", "retry",
+                "progress", "artifacts", "error", "status", "records", "inputs", "data",
+            ]),
+            any_json(),
+            0..3,
+        ),
+        pad in any::<bool>(),
+    ) {
+        let samples: Vec<_> = valid()
+            .iter()
+            .filter(|(_, record)| record["$type"].as_str().is_some_and(|kind| kind.starts_with("agent.comms.")))
+            .collect();
+        let (name, record) = samples[pick % samples.len()];
+        let mut record = record.clone();
+        let object = record.as_object_mut().unwrap();
+        object.extend(fields.into_iter().map(|(field, value)| (field.to_owned(), value)));
+        if pad {
+            object.insert("createdAt".to_owned(), json!("0000-01-01T00:00:00.123456789-00:01"));
+        }
+        if let Ok(kind) = catalogue().validate(&record) {
+            let outcome = match kind.nsid() {
+                "agent.comms.request" => comms::read::<comms::Request>(&record).map(drop),
+                "agent.comms.response" => comms::read::<comms::Response>(&record).map(drop),
+                "agent.comms.message" => comms::read::<comms::Message>(&record).map(drop),
+                "agent.comms.broadcast" => comms::read::<comms::Broadcast>(&record).map(drop),
+                _ => comms::read::<comms::Handoff>(&record).map(drop),
+            };
+            prop_assert!(outcome.is_ok(), "{}: {:?}", name, outcome);
+        }
     }
 
     /// Whatever the schema says of a field, what the data model does not have is refused there.

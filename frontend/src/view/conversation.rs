@@ -191,6 +191,7 @@ pub fn text_of(content: &Content) -> String {
         Content::Json { data } => serde_json::to_string_pretty(data).unwrap_or_default(),
         Content::Ref { uri } => uri.clone(),
         Content::Share(part) => format!("Shared a record: {}", part.uri),
+        Content::Record(part) => serde_json::to_string_pretty(&part.record).unwrap_or_default(),
     }
 }
 

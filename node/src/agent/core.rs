@@ -17,6 +17,7 @@ use crate::agent::prekeys::Prekeys;
 use crate::agent::repo_reads::RepoReads;
 use crate::agent::resolving::Resolving;
 use crate::agent::store::AgentStore;
+use crate::agent::tasks::Tasks;
 use crate::backup::Keeper;
 use crate::reporter::Reporter;
 use crate::store::sqlite::Sqlite;
@@ -37,6 +38,7 @@ pub(super) struct Core {
     pub(super) handed: Handed,
     pub(super) repo_reads: RepoReads,
     pub(super) memory: Memory,
+    pub(super) tasks: Tasks,
     pub(super) reporter: Rc<Reporter>,
     pub(super) keeper: Keeper,
     /// The identity, once it has been unsealed in this life of the object.
@@ -60,6 +62,7 @@ impl Core {
             handed: Handed::default(),
             repo_reads: RepoReads::default(),
             memory: Memory::new(Rc::clone(&db)),
+            tasks: Tasks::new(Rc::clone(&db)),
             reporter: Reporter::new(env.clone()),
             me: RefCell::new(None),
             alarm: Rc::new(Cell::new(None)),

@@ -24,6 +24,7 @@ use crate::agent::outbox::EndOf;
 use crate::agent::resolving::{Again, SENDER_UNREACHABLE};
 use crate::agent::socket::push;
 use crate::agent::store::{Digests, End, NewMessage};
+use crate::agent::tasks::TaskFault;
 use crate::agent::wire::{Delivery, DeliveryReply, Receipt, Receipts};
 use crate::error::ApiError;
 use crate::internal;
@@ -81,10 +82,18 @@ impl Core {
         let mut senders = self.senders_of(senders.collect(), &network, &host).await;
         let mut asked_again = BTreeSet::new();
         let (refused, arrivals, touched) = loop {
+            let before = self.records_before();
             match self.take_all(&me, &envelopes, &senders, &asked_again) {
-                Ok(taken) => break taken,
-                Err(Stop::Ours(error)) => return Err(error),
+                Ok(taken) => {
+                    self.records_came(before);
+                    break taken;
+                }
+                Err(Stop::Ours(error)) => {
+                    self.records_lost(before);
+                    return Err(error);
+                }
                 Err(Stop::NewKeys(sender)) => {
+                    self.records_lost(before);
                     let contact = self.ask_again(&sender).await?;
                     asked_again.insert(contact.did.clone());
                     senders.insert(contact.did.clone(), Ok(contact));
@@ -234,6 +243,9 @@ impl Core {
             // It is in the memory now.
             part.row = None;
             part.data = None;
+        }
+        if let Content::Record(part) = &body.content {
+            self.take_typed(me, sender, part, now)?;
         }
         self.store
             .insert(NewMessage {
@@ -446,6 +458,15 @@ impl From<ShareFault> for Fault {
         match fault {
             ShareFault::Refused(code) => Self::Refused(code),
             ShareFault::Ours(error) => Self::Ours(error),
+        }
+    }
+}
+
+impl From<TaskFault> for Fault {
+    fn from(fault: TaskFault) -> Self {
+        match fault {
+            TaskFault::Refused(code) => Self::Refused(code),
+            TaskFault::Ours(error) => Self::Ours(error),
         }
     }
 }

@@ -29,6 +29,7 @@ mod resolving;
 mod send;
 mod socket;
 mod store;
+mod tasks;
 pub(crate) mod wire;
 
 pub use object::Agent;

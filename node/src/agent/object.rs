@@ -80,6 +80,7 @@ impl DurableObject for Agent {
         }
         core.tend();
         core.tend_memory();
+        core.tend_tasks();
         Response::empty()
     }
 
@@ -137,6 +138,9 @@ impl Core {
         if let Some(rest) = path.strip_prefix("/blobs") {
             let answer = self.blob_route(&mut request, rest).await?;
             return answer.ok_or_else(no_route);
+        }
+        if let Some(answer) = self.task_route(&mut request).await? {
+            return Ok(answer);
         }
         match (&method, path.as_str()) {
             (Method::Post, "/deliver") => {
@@ -236,7 +240,9 @@ impl Core {
     /// Makes sure that the agent can act, and takes up what an earlier life left to do.
     pub(super) fn wake(self: &Rc<Self>) -> Result<(), ApiError> {
         let me = self.identity()?;
-        self.restore_outbox(&me)
+        self.restore_outbox(&me)?;
+        self.wake_tasks();
+        Ok(())
     }
 }
 

@@ -575,6 +575,14 @@ impl Core {
             // It may be a record that is shared, and sealed to a key that was replaced.
             self.tell_sharers();
         }
+        let is_lost = |end: &EndOf| {
+            let status = end.receipt.status;
+            matches!(status, ReceiptStatus::Refused | ReceiptStatus::Expired)
+        };
+        if ends.iter().any(is_lost) {
+            // It may be a word on a task.
+            self.tend_tasks();
+        }
         let core = Rc::clone(self);
         spawn_local(async move {
             let sockets = core.sockets();

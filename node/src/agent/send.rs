@@ -70,6 +70,7 @@ impl Draft {
             Content::Ref { uri } => uri.len(),
             Content::Json { .. } => MAX_CONTENT_BYTES / 8,
             Content::Share(part) => part.data.as_ref().map_or(0, String::len),
+            Content::Record(_) => MAX_CONTENT_BYTES / 8,
         };
         text.saturating_add(OVERHEAD_BYTES)
     }
@@ -453,21 +454,24 @@ pub(super) fn check_content(content: &Content) -> Result<(), ApiError> {
             "INVALID_URI",
             "`content.uri` is an absolute URI such as https://example.com/report.",
         )),
-        Content::Text { .. } | Content::Json { .. } | Content::Ref { .. } | Content::Share(_) => {
-            Ok(())
-        }
+        Content::Text { .. }
+        | Content::Json { .. }
+        | Content::Ref { .. }
+        | Content::Share(_)
+        | Content::Record(_) => Ok(()),
     }
 }
 
 /// Refuses what agents alone write.
 pub(super) fn no_share(content: &Content) -> Result<(), ApiError> {
-    if matches!(content, Content::Share(_)) {
-        return Err(ApiError::bad_request(
-            "INVALID_CONTENT",
-            "Records are shared with POST /agents/:name/memory/:id/share.",
-        ));
-    }
-    Ok(())
+    let instead = match content {
+        Content::Share(_) => "Records are shared with POST /agents/:name/memory/:id/share.",
+        Content::Record(_) => {
+            "Tasks are asked for with POST /agents/:name/tasks, and handed over with POST /agents/:name/handoffs."
+        }
+        Content::Text { .. } | Content::Json { .. } | Content::Ref { .. } => return Ok(()),
+    };
+    Err(ApiError::bad_request("INVALID_CONTENT", instead))
 }
 
 fn request_digest(request: &SendMessage) -> Result<[u8; 32], ApiError> {

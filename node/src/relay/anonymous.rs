@@ -50,10 +50,10 @@ impl Anonymiser {
         if event.kind.starts_with("announcement.") {
             return event.clone();
         }
-        // Who reads when is told to the writer alone.
-        let is_read = event.kind == "message.read";
+        // Who reads when is told to the writer alone, and how a task goes to its two agents.
+        let is_theirs = event.kind == "message.read" || event.kind.starts_with("task.");
         let hide = |name: &Option<String>| {
-            let name = name.as_ref().filter(|_| !is_read);
+            let name = name.as_ref().filter(|_| !is_theirs);
             name.map(|name| self.id(name, event.at))
         };
         let about_link = event.kind.starts_with("link.") || event.kind.starts_with("peer.");

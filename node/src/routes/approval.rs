@@ -5,6 +5,7 @@ use entente_lexicon::api::ApprovePeer;
 use entente_trust::attestation::{DEFAULT_LIFE_MS, MAX_LIFE_MS};
 use worker::Response;
 
+use crate::auth::table::Route;
 use crate::error::ApiError;
 use crate::internal::{self, now};
 use crate::routes::agents::arm_sweep;
@@ -13,8 +14,17 @@ use crate::routes::{body, peers, reply};
 use crate::shapes::PeerApproval;
 use crate::store::peers::PeerRow;
 
+/// Answers the routes of approvals.
+pub(super) async fn serve(call: Call, route: Route) -> Result<Response, ApiError> {
+    if route == Route::ApprovePeer {
+        approve(call).await
+    } else {
+        withdraw(&call).await
+    }
+}
+
 /// `POST /admin/federation/peers/:did/approve`: the admin has compared the fingerprint.
-pub(super) async fn approve(mut call: Call) -> Result<Response, ApiError> {
+async fn approve(mut call: Call) -> Result<Response, ApiError> {
     call.ready().await?;
     let bytes = body::read(&mut call.request).await?;
     let wish: ApprovePeer = if bytes.is_empty() {
@@ -64,7 +74,7 @@ pub(super) async fn grant(
 }
 
 /// `DELETE /admin/federation/peers/:did/approve`: takes the approval back.
-pub(super) async fn withdraw(call: &Call) -> Result<Response, ApiError> {
+async fn withdraw(call: &Call) -> Result<Response, ApiError> {
     call.ready().await?;
     let peer = peers::peer(call).await?;
     arm_sweep(&call.env, &call.id).await?;

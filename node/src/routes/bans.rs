@@ -4,6 +4,7 @@ use entente_lexicon::api::{BanList, BanView, NewBan};
 use entente_lexicon::{Did, Host, Timestamp};
 use worker::Response;
 
+use crate::auth::table::Route;
 use crate::error::ApiError;
 use crate::internal::now;
 use crate::routes::call::Call;
@@ -13,8 +14,19 @@ use crate::store::bans::BanRow;
 /// The longest reason, in characters.
 pub(super) const MAX_REASON_CHARS: usize = 500;
 
+/// Answers the routes of bans.
+pub(super) async fn serve(call: Call, route: Route) -> Result<Response, ApiError> {
+    if route == Route::AddBan {
+        add(call).await
+    } else if route == Route::LiftBan {
+        lift(&call).await
+    } else {
+        list(&call).await
+    }
+}
+
 /// `POST /admin/federation/bans`: bans a DID or host, or changes its ban.
-pub(super) async fn add(mut call: Call) -> Result<Response, ApiError> {
+async fn add(mut call: Call) -> Result<Response, ApiError> {
     let ready = call.ready().await?;
     let wish: NewBan = body::json(&mut call.request).await?;
     let now = now();
@@ -81,7 +93,7 @@ pub(super) async fn add(mut call: Call) -> Result<Response, ApiError> {
 }
 
 /// `GET /admin/federation/bans`: those in force.
-pub(super) async fn list(call: &Call) -> Result<Response, ApiError> {
+async fn list(call: &Call) -> Result<Response, ApiError> {
     call.ready().await?;
     let rows = call.directory()?.bans(now()).await?;
     let bans = rows.into_iter().map(view).collect();
@@ -89,7 +101,7 @@ pub(super) async fn list(call: &Call) -> Result<Response, ApiError> {
 }
 
 /// `DELETE /admin/federation/bans/:subject`: lifts one.
-pub(super) async fn lift(call: &Call) -> Result<Response, ApiError> {
+async fn lift(call: &Call) -> Result<Response, ApiError> {
     call.ready().await?;
     let subject = call.parameter();
     call.audit("ban.lift", subject).await?;

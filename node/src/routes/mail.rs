@@ -79,7 +79,7 @@ fn inner_path(path: &str, query: Option<&str>) -> String {
 
 /// Returns what the audit log calls an access by the admin.
 fn action(route: Route) -> &'static str {
-    const ACTIONS: [(Route, &str); 15] = [
+    const ACTIONS: [(Route, &str); 18] = [
         (Route::Announce, "mail.announce"),
         (Route::SendMessage, "mail.send"),
         (Route::ListMessages, "mail.list"),
@@ -95,6 +95,9 @@ fn action(route: Route) -> &'static str {
         (Route::DeleteMemory, "memory.delete"),
         (Route::PutBlobPart, "memory.write"),
         (Route::ShareMemory, "memory.share"),
+        (Route::ReadTasks, "tasks.read"),
+        (Route::WriteTasks, "tasks.write"),
+        (Route::HandOff, "tasks.handoff"),
     ];
     ACTIONS
         .iter()

@@ -20,6 +20,7 @@ mod policy;
 mod quarantine;
 mod reply;
 mod requests;
+mod tasks;
 mod xrpc;
 
 use worker::{Env, Request, Response};
@@ -130,8 +131,12 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         | Route::WriteMemory
         | Route::DeleteMemory
         | Route::ShareMemory
-        | Route::PutBlobPart => mail::forward(call, entry.route).await,
+        | Route::PutBlobPart
+        | Route::ReadTasks
+        | Route::WriteTasks
+        | Route::HandOff => mail::forward(call, entry.route).await,
         Route::AddPeer => peers::add(call).await,
+        Route::AdminTasks => tasks::list(&call).await,
         Route::ListPeers => peers::list(&call).await,
         Route::ShowPeer => peer_detail::show(&call).await,
         Route::ProbePeer => peer_detail::probe(&call).await,
@@ -139,18 +144,15 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::TestPeer => peer_detail::test(&call).await,
         Route::ChangePeer => peers::change(call).await,
         Route::RemovePeer => peers::remove(&call).await,
-        Route::ApprovePeer => approval::approve(call).await,
-        Route::DisapprovePeer => approval::withdraw(&call).await,
+        Route::ApprovePeer | Route::DisapprovePeer => approval::serve(call, entry.route).await,
         Route::PreviewPeer => policy::preview(call).await,
-        Route::ListRequests => requests::list(&call).await,
-        Route::AcceptRequest => requests::accept(call).await,
-        Route::RejectRequest => requests::reject(&call).await,
-        Route::AddBan => bans::add(call).await,
-        Route::ListBans => bans::list(&call).await,
-        Route::LiftBan => bans::lift(&call).await,
+        Route::ListRequests | Route::AcceptRequest | Route::RejectRequest => {
+            requests::serve(call, entry.route).await
+        }
+        Route::AddBan | Route::ListBans | Route::LiftBan => bans::serve(call, entry.route).await,
         Route::UnfreezePeer => peers::unfreeze(call).await,
-        Route::ListQuarantine => quarantine::list(&call).await,
-        Route::ReleaseQuarantined => quarantine::release(&call).await,
-        Route::RefuseQuarantined => quarantine::refuse(call).await,
+        Route::ListQuarantine | Route::ReleaseQuarantined | Route::RefuseQuarantined => {
+            quarantine::serve(call, entry.route).await
+        }
     }
 }

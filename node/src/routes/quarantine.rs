@@ -7,6 +7,7 @@ use futures::future::join_all;
 use serde::Deserialize;
 use worker::Response;
 
+use crate::auth::table::Route;
 use crate::error::ApiError;
 use crate::internal;
 use crate::routes::bans::MAX_REASON_CHARS;
@@ -50,8 +51,19 @@ fn split(item: &str) -> Option<(String, u64)> {
     Some((Did::parse(peer).ok()?.to_string(), n.parse().ok()?))
 }
 
+/// Answers the routes of quarantined messages.
+pub(super) async fn serve(call: Call, route: Route) -> Result<Response, ApiError> {
+    if route == Route::ReleaseQuarantined {
+        release(&call).await
+    } else if route == Route::RefuseQuarantined {
+        refuse(call).await
+    } else {
+        list(&call).await
+    }
+}
+
 /// `GET /admin/federation/quarantine`: by peer, each one's oldest first.
-pub(super) async fn list(call: &Call) -> Result<Response, ApiError> {
+async fn list(call: &Call) -> Result<Response, ApiError> {
     call.ready().await?;
     let query: Query = call.request.query()?;
     let from = match query.cursor.as_deref().filter(|text| !text.is_empty()) {
@@ -108,14 +120,14 @@ async fn page(call: &Call, peer: &PeerRow, from: &Place) -> Result<QuarantineLis
 }
 
 /// `POST /admin/federation/quarantine/:item/release`.
-pub(super) async fn release(call: &Call) -> Result<Response, ApiError> {
+async fn release(call: &Call) -> Result<Response, ApiError> {
     call.ready().await?;
     let target = call.parameter().to_owned();
     decide(call, "quarantine.release", &target, Decision::Release).await
 }
 
 /// `POST /admin/federation/quarantine/:item/refuse`.
-pub(super) async fn refuse(mut call: Call) -> Result<Response, ApiError> {
+async fn refuse(mut call: Call) -> Result<Response, ApiError> {
     call.ready().await?;
     let bytes = body::read(&mut call.request).await?;
     let wish: RefuseQuarantined = if bytes.is_empty() {

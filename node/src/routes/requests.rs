@@ -7,6 +7,7 @@ use entente_well_known::guard::{Target, check_host};
 use entente_well_known::signature::Claim;
 use worker::Response;
 
+use crate::auth::table::Route;
 use crate::error::ApiError;
 use crate::guard;
 use crate::internal::now;
@@ -52,8 +53,19 @@ pub(super) fn target(ready: &Ready, host: &Host) -> Result<Target, ApiError> {
     check_host(host, own, &config.dev_hosts).map_err(guard::refused)
 }
 
+/// Answers the routes of requests to peer.
+pub(super) async fn serve(call: Call, route: Route) -> Result<Response, ApiError> {
+    if route == Route::AcceptRequest {
+        accept(call).await
+    } else if route == Route::RejectRequest {
+        reject(&call).await
+    } else {
+        list(&call).await
+    }
+}
+
 /// `GET /admin/federation/requests`.
-pub(super) async fn list(call: &Call) -> Result<Response, ApiError> {
+async fn list(call: &Call) -> Result<Response, ApiError> {
     call.ready().await?;
     let rows = call.directory()?.requests().await?;
     let requests = rows.into_iter().map(view).collect();
@@ -61,7 +73,7 @@ pub(super) async fn list(call: &Call) -> Result<Response, ApiError> {
 }
 
 /// `POST /admin/federation/requests/:did/accept`: the network becomes a peer.
-pub(super) async fn accept(mut call: Call) -> Result<Response, ApiError> {
+async fn accept(mut call: Call) -> Result<Response, ApiError> {
     let ready = call.ready().await?;
     let wish: AcceptRequest = body::json(&mut call.request).await?;
     let request = waiting(&call).await?;
@@ -84,7 +96,7 @@ pub(super) async fn accept(mut call: Call) -> Result<Response, ApiError> {
 
 /// `POST /admin/federation/requests/:did/reject`: it is turned away from now on, without a word
 /// of this.
-pub(super) async fn reject(call: &Call) -> Result<Response, ApiError> {
+async fn reject(call: &Call) -> Result<Response, ApiError> {
     call.ready().await?;
     let request = waiting(call).await?;
     call.audit("request.reject", request.did.as_str()).await?;

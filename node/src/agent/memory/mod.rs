@@ -12,6 +12,7 @@ mod import_store;
 mod keys;
 mod life;
 mod life_store;
+mod named;
 mod query;
 mod records;
 mod replica;
@@ -33,6 +34,8 @@ use std::rc::Rc;
 use entente_lexicon::{RecordPath, Tid, Timestamp};
 use entente_trust::memory::KekRing;
 
+pub(super) use named::Named;
+pub(super) use records::invalid;
 pub(super) use shared::ShareFault;
 use store::MemoryStore;
 

@@ -459,24 +459,26 @@ pub(super) fn check_validity(value: &Map<String, Value>) -> Result<(), ApiError>
     }
 }
 
+/// Makes the answer for a record that is none of its type: what is wrong, and where.
+pub(in crate::agent) fn invalid(fault: Fault) -> ApiError {
+    let status = if fault.code == Code::RecordTooLarge {
+        413
+    } else {
+        400
+    };
+    let pointer = fault.pointer;
+    ApiError::new(
+        status,
+        fault.code.as_str(),
+        format!("`{pointer}`: {}.", fault.message),
+    )
+}
+
 /// Checks a record against its type's schema, and its key against what the type asks of keys.
 pub(super) fn validate(collection: &Nsid, rkey: &RecordKey, value: &Value) -> Result<(), ApiError> {
-    let refused = |fault: Fault| {
-        let status = if fault.code == Code::RecordTooLarge {
-            413
-        } else {
-            400
-        };
-        let pointer = fault.pointer;
-        ApiError::new(
-            status,
-            fault.code.as_str(),
-            format!("`{pointer}`: {}.", fault.message),
-        )
-    };
     let kind = schema::lexicons()
         .validate_in(collection.as_str(), value)
-        .map_err(refused)?;
+        .map_err(invalid)?;
     let fits = match kind.key() {
         KeyKind::Tid => Tid::parse(rkey.as_str()).is_ok(),
         KeyKind::Nsid => Nsid::parse(rkey.as_str()).is_ok(),

@@ -12,11 +12,23 @@ use super::{Files, frames, source};
 const TABLES: &str = "docs/protocol/lexicons.md";
 const FOLDER: &str = "crates/lexicon/lexicons/";
 const MIRRORS: &str = "crates/lexicon/src/records.rs";
+const COMMS_MIRRORS: &str = "crates/lexicon/src/records/comms.rs";
 /// A type in [`MIRRORS`], and the object whose fields it has; `*` stands for what all have.
 const MIRRORED: [(&str, &str); 3] = [
     ("MemoryFields", "agent.memory.*"),
     ("StrongRef", "agent.memory.defs#strongRef"),
     ("Source", "agent.memory.defs#source"),
+];
+/// As [`MIRRORED`], for the types in [`COMMS_MIRRORS`].
+const COMMS_MIRRORED: [(&str, &str); 8] = [
+    ("Message", "agent.comms.message"),
+    ("Broadcast", "agent.comms.broadcast"),
+    ("Request", "agent.comms.request"),
+    ("Retry", "agent.comms.request#retry"),
+    ("Response", "agent.comms.response"),
+    ("TaskError", "agent.comms.response#error"),
+    ("Artifact", "agent.comms.defs#artifact"),
+    ("Handoff", "agent.comms.handoff"),
 ];
 
 /// An object of a document: what it is, and a row for each of its fields.
@@ -30,7 +42,12 @@ struct Described {
 pub(super) fn check(files: &Files) -> Result<Vec<String>> {
     let objects = objects(files)?;
     let mut faults = tables(files.text(TABLES)?, &objects);
-    faults.extend(mirrors(files.text(MIRRORS)?, &objects)?);
+    for (file, mirrored) in [
+        (MIRRORS, &MIRRORED[..]),
+        (COMMS_MIRRORS, &COMMS_MIRRORED[..]),
+    ] {
+        faults.extend(mirrors(file, files.text(file)?, mirrored, &objects)?);
+    }
     Ok(faults)
 }
 
@@ -251,10 +268,15 @@ fn tables(document: &str, objects: &BTreeMap<String, Described>) -> Vec<String> 
     faults
 }
 
-fn mirrors(code: &str, objects: &BTreeMap<String, Described>) -> Result<Vec<String>> {
-    let file = source::parse(MIRRORS, code)?;
+fn mirrors(
+    path: &str,
+    code: &str,
+    mirrored: &[(&str, &str)],
+    objects: &BTreeMap<String, Described>,
+) -> Result<Vec<String>> {
+    let file = source::parse(path, code)?;
     let mut faults = Vec::new();
-    for (structure, name) in MIRRORED {
+    for &(structure, name) in mirrored {
         let meant = objects
             .iter()
             .filter(|(known, object)| *known == name || object.is_record && covers(name, known));
@@ -268,7 +290,7 @@ fn mirrors(code: &str, objects: &BTreeMap<String, Described>) -> Result<Vec<Stri
         let shared = shared.unwrap_or_default();
         if coded != shared {
             faults.push(format!(
-                "`{structure}` in {MIRRORS} has the fields {coded:?}, {name} has {shared:?}"
+                "`{structure}` in {path} has the fields {coded:?}, {name} has {shared:?}"
             ));
         }
     }
@@ -321,6 +343,7 @@ mod tests {
             ("crates/lexicon/lexicons/agent/memory/defs.json", DEFS),
             ("crates/lexicon/lexicons/agent/memory/note.json", note),
             (MIRRORS, code),
+            (COMMS_MIRRORS, ""),
         ]))
         .unwrap()
     }

@@ -1,0 +1,55 @@
+//! What the Worker may ask of an agent's tasks.
+
+use std::rc::Rc;
+
+use worker::{Method, Request, Response};
+
+use crate::agent::core::Core;
+use crate::agent::tasks::view::Query;
+use crate::error::ApiError;
+use crate::routes::body;
+
+impl Core {
+    /// Answers what follows `/agents/:name` for tasks and handoffs; nothing if there is no such
+    /// route.
+    pub(in crate::agent) async fn task_route(
+        self: &Rc<Self>,
+        request: &mut Request,
+    ) -> Result<Option<Response>, ApiError> {
+        let path = request.path();
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        if !matches!(parts.first(), Some(&"tasks" | &"handoffs")) {
+            return Ok(None);
+        }
+        self.tasks.prepare()?;
+        let answer = match (request.method(), parts.as_slice()) {
+            (Method::Post, ["tasks"]) => {
+                let (view, new) = self.ask_task(body::json(request).await?).await?;
+                let status = if new { 201 } else { 200 };
+                Response::from_json(&view)?.with_status(status)
+            }
+            (Method::Get, ["tasks"]) => {
+                Response::from_json(&self.list_tasks(&request.query::<Query>()?)?)?
+            }
+            (Method::Get, ["tasks", id]) => Response::from_json(&self.show_task(id)?)?,
+            (Method::Post, ["tasks", id, "respond"]) => {
+                let step = body::json(request).await?;
+                Response::from_json(&self.respond(id, step).await?)?
+            }
+            (Method::Post, ["tasks", id, "input"]) => {
+                let step = body::json(request).await?;
+                Response::from_json(&self.answer(id, step)?)?
+            }
+            (Method::Post, ["tasks", id, "cancel"]) => {
+                let step = body::json(request).await?;
+                Response::from_json(&self.cancel_task(id, step)?)?
+            }
+            (Method::Post, ["handoffs"]) => {
+                let done = self.hand_off(body::json(request).await?).await?;
+                Response::from_json(&done)?.with_status(202)
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(answer))
+    }
+}
