@@ -71,7 +71,6 @@ pub enum Route {
     ImportRepo,
     ReadTasks,
     WriteTasks,
-    HandOff,
     AdminTasks,
     AddPeer,
     ListPeers,
@@ -423,7 +422,12 @@ pub const TABLE: &[Entry] = &[
         AgentMail,
         Route::WriteTasks,
     ),
-    entry("POST", "/agents/:name/handoffs", AgentMail, Route::HandOff),
+    entry(
+        "POST",
+        "/agents/:name/handoffs",
+        AgentMail,
+        Route::WriteTasks,
+    ),
     entry("GET", "/admin/tasks", Admin, Route::AdminTasks),
     entry(
         "POST",

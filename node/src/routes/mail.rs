@@ -79,7 +79,7 @@ fn inner_path(path: &str, query: Option<&str>) -> String {
 
 /// Returns what the audit log calls an access by the admin.
 fn action(route: Route) -> &'static str {
-    const ACTIONS: [(Route, &str); 18] = [
+    const ACTIONS: [(Route, &str); 17] = [
         (Route::Announce, "mail.announce"),
         (Route::SendMessage, "mail.send"),
         (Route::ListMessages, "mail.list"),
@@ -97,7 +97,6 @@ fn action(route: Route) -> &'static str {
         (Route::ShareMemory, "memory.share"),
         (Route::ReadTasks, "tasks.read"),
         (Route::WriteTasks, "tasks.write"),
-        (Route::HandOff, "tasks.handoff"),
     ];
     ACTIONS
         .iter()

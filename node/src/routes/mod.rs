@@ -133,8 +133,7 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         | Route::ShareMemory
         | Route::PutBlobPart
         | Route::ReadTasks
-        | Route::WriteTasks
-        | Route::HandOff => mail::forward(call, entry.route).await,
+        | Route::WriteTasks => mail::forward(call, entry.route).await,
         Route::AddPeer => peers::add(call).await,
         Route::AdminTasks => tasks::list(&call).await,
         Route::ListPeers => peers::list(&call).await,
