@@ -2,6 +2,7 @@
 
 use worker::{Fetcher, Headers, Method, RequestInit, Response};
 
+use crate::auth::table::Route;
 use crate::error::ApiError;
 use crate::routes::call::Call;
 
@@ -14,13 +15,17 @@ const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; 
      connect-src 'self' ws: wss:; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
 
-/// Leads from `/` to the dashboard.
-pub(super) fn home(_: &Call) -> Result<Response, ApiError> {
-    redirect("/dashboard")
+/// Leads from `/` to the dashboard; serves its files.
+pub(super) async fn serve(call: &Call, route: Route) -> Result<Response, ApiError> {
+    if route == Route::Home {
+        redirect("/dashboard")
+    } else {
+        file(call).await
+    }
 }
 
 /// Serves a file, or the page itself for a path that is one of its views.
-pub(super) async fn file(call: &Call) -> Result<Response, ApiError> {
+async fn file(call: &Call) -> Result<Response, ApiError> {
     let assets = call.env.assets(ASSETS).map_err(|_error| absent())?;
     let path = match call.request.path().as_str() {
         "/dashboard" => "/dashboard/".to_owned(),

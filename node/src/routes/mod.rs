@@ -87,8 +87,7 @@ async fn dispatch(
 
 async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
     match entry.route {
-        Route::Home => dashboard::home(&call),
-        Route::Dashboard => dashboard::file(&call).await,
+        Route::Home | Route::Dashboard => dashboard::serve(&call, entry.route).await,
         Route::Health => health::show(&call).await,
         Route::NetworkDocument => discovery::network_document(&call).await,
         Route::NetworkLog => discovery::network_log(&call).await,
