@@ -1,8 +1,8 @@
 //! The demo agents of a network.
 
 use anyhow::Result;
-use entente_lexicon::api::{AgentCreated, AgentView, CreateAgent, LocalAgent};
-use serde_json::Value;
+use entente_lexicon::api::{AgentCreated, AgentView, CreateAgent, LocalAgent, NewToken};
+use serde_json::{Value, json};
 
 use super::client::Client;
 use super::plan::Network;
@@ -19,23 +19,28 @@ pub(crate) fn ensure(
     for name in network.agents {
         let found: Option<AgentView> = admin.find(&format!("/agents/{name}"))?;
         let kept = known.iter().find(|agent| agent.name == *name);
-        match (found, kept) {
+        let agent = match (found, kept) {
             (Some(found), Some(kept)) if found.did == kept.did => continue,
-            (Some(_), _) => {
-                // Tokens are shown once: an agent without its token can speak for nobody.
-                progress::note(format!(
-                    "{name} on {} exists, but its token is lost: making it anew",
-                    network.name
-                ));
-                admin.delete(&format!("/agents/{name}"))?;
-            }
-            (None, _) => {}
-        }
+            (Some(found), _) => give_token(admin, name, found)?,
+            (None, _) => create(admin, name)?,
+        };
         known.retain(|agent| agent.name != *name);
-        known.push(create(admin, name)?);
+        known.push(agent);
         folder.set_agents(network.name, &known)?;
     }
     Ok(known)
+}
+
+/// Tokens are shown once: an agent whose token is lost, as after a restore, gets another.
+fn give_token(admin: &Client, name: &str, found: AgentView) -> Result<LocalAgent> {
+    progress::note(format!("the token of {name} is lost: it gets another"));
+    let NewToken { token } = admin.post(&format!("/agents/{name}/token"), &json!({}))?;
+    Ok(LocalAgent {
+        name: found.name,
+        did: found.did,
+        address: found.address,
+        token,
+    })
 }
 
 fn create(admin: &Client, name: &str) -> Result<LocalAgent> {

@@ -60,16 +60,6 @@ impl Client {
         self.accept("POST", path, &reply)
     }
 
-    /// Deletes `path`.
-    pub(crate) fn delete(&self, path: &str) -> Result<()> {
-        let reply = self.send("DELETE", path, String::new())?;
-        if reply.status.is_success() {
-            return Ok(());
-        }
-        self.accept::<serde_json::Value>("DELETE", path, &reply)
-            .map(|_| ())
-    }
-
     fn send(&self, method: &str, path: &str, body: String) -> Result<Reply> {
         let url = format!("{}{path}", self.url);
         let request = Request::builder()
