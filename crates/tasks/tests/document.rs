@@ -1,9 +1,4 @@
 //! The tables of `docs/protocol/tasks.md` against the state machine.
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
 
 use entente_lexicon::records::comms::TaskState;
 use entente_tasks::{GRACE_MS, MAX_CHILDREN, MAX_DEPTH, may_follow};

@@ -1,5 +1,5 @@
 //! Two peers over a channel that delays, repeats and reorders: in the end they agree.
-#![allow(
+#![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test fails by panicking"

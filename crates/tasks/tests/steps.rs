@@ -1,5 +1,5 @@
 //! Each side, step by step: what is taken, what is refused, what crosses.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::panic,
     reason = "a test fails by panicking"

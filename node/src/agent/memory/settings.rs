@@ -151,7 +151,7 @@ impl Core {
             let is_held = !self.memory.store.shares(path)?.is_empty();
             let held = BTreeSet::from_iter(is_held.then_some(cid));
             let archived_at = self.memory.store.life(one.n)?.archived_at;
-            match rule.fate(&stub(&one), archived_at, &covered, &held, now) {
+            match rule.fate(&as_known(&one), archived_at, &covered, &held, now) {
                 Fate::Stay => {}
                 Fate::Archive => self.memory.store.archive(one.n, now)?,
                 Fate::Delete => self.expire(me, path)?,
@@ -169,8 +169,8 @@ impl Core {
     }
 }
 
-/// What retention looks at.
-fn stub(one: &Aging) -> Known {
+/// What retention looks at: of a memory it asks for no more than the CID and when it was written.
+fn as_known(one: &Aging) -> Known {
     Known {
         path: one.path.clone(),
         cid: one.cid,
