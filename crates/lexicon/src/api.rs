@@ -5,6 +5,7 @@
 mod announcements;
 mod backups;
 pub mod blobs;
+pub mod blocks;
 mod firehose;
 pub mod life;
 pub mod memory;

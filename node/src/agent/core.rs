@@ -7,6 +7,7 @@ use entente_lexicon::api::NewEvent;
 use entente_lexicon::{Address, Did, Host, Timestamp};
 use worker::{Env, State, WebSocket};
 
+use crate::agent::blocks::Blocks;
 use crate::agent::contacts::Contacts;
 use crate::agent::conversations::Conversations;
 use crate::agent::handed::Handed;
@@ -39,6 +40,7 @@ pub(super) struct Core {
     pub(super) repo_reads: RepoReads,
     pub(super) memory: Memory,
     pub(super) tasks: Tasks,
+    pub(super) blocks: Blocks,
     pub(super) reporter: Rc<Reporter>,
     pub(super) keeper: Keeper,
     /// The identity, once it has been unsealed in this life of the object.
@@ -63,6 +65,7 @@ impl Core {
             repo_reads: RepoReads::default(),
             memory: Memory::new(Rc::clone(&db)),
             tasks: Tasks::new(Rc::clone(&db)),
+            blocks: Blocks::new(Rc::clone(&db)),
             reporter: Reporter::new(env.clone()),
             me: RefCell::new(None),
             alarm: Rc::new(Cell::new(None)),

@@ -57,6 +57,9 @@ type Parsed<'a> = (&'a [u8], Result<Envelope<'a>, OpenError>);
 /// What became of each message of a batch, what arrived, and the epochs that changed.
 type Taken = (Vec<Option<String>>, Vec<Arrival>, Touched);
 
+/// The network that carries messages, and its host.
+type Carrier<'a> = (&'a Did, &'a Host);
+
 /// Who says to have sent messages, or the code that refuses them.
 type Senders = BTreeMap<Did, Result<Rc<Contact>, &'static str>>;
 
@@ -78,12 +81,20 @@ impl Core {
                 .iter()
                 .filter_map(|(_, parsed)| parsed.as_ref().ok())
         };
-        let senders = parsed().map(|envelope| envelope.header.from.clone());
-        let mut senders = self.senders_of(senders.collect(), &network, &host).await;
+        let carrier = (&network, &host);
+        let mut senders = BTreeSet::new();
+        for envelope in parsed() {
+            let from = &envelope.header.from;
+            // Nobody is asked about whoever is not heard anyway.
+            if self.blocks.of(from, &network, &host)?.is_none() {
+                senders.insert(from.clone());
+            }
+        }
+        let mut senders = self.senders_of(senders, &network, &host).await;
         let mut asked_again = BTreeSet::new();
         let (refused, arrivals, touched) = loop {
             let before = self.records_before();
-            match self.take_all(&me, &envelopes, &senders, &asked_again) {
+            match self.take_all(&me, &envelopes, (&senders, carrier), &asked_again) {
                 Ok(taken) => {
                     self.records_came(before);
                     break taken;
@@ -116,7 +127,7 @@ impl Core {
         &self,
         me: &Me,
         envelopes: &[Parsed<'_>],
-        senders: &Senders,
+        from: (&Senders, Carrier<'_>),
         asked_again: &BTreeSet<Did>,
     ) -> Result<Taken, Stop> {
         let parsed = || {
@@ -137,7 +148,7 @@ impl Core {
             };
             for (bytes, envelope) in envelopes {
                 let outcome = match envelope {
-                    Ok(envelope) => self.take(me, senders, (bytes, envelope), &mut taking, now),
+                    Ok(envelope) => self.take(me, from, (bytes, envelope), &mut taking, now),
                     Err(error) => Err(error.into()),
                 };
                 refused.push(match outcome {
@@ -213,17 +224,12 @@ impl Core {
     fn take(
         &self,
         me: &Me,
-        senders: &Senders,
+        (senders, (network, host)): (&Senders, Carrier<'_>),
         (bytes, envelope): (&[u8], &Envelope<'_>),
         taking: &mut Taking,
         now: Timestamp,
     ) -> Result<Option<Arrival>, Fault> {
         let header = &envelope.header;
-        let sender = match senders.get(&header.from) {
-            Some(Ok(sender)) => sender,
-            Some(Err(code)) => return Err(Fault::Refused(code)),
-            None => return Err(Fault::Refused(SENDER_UNREACHABLE)),
-        };
         let id = MessageId::from_bytes(header.id);
         let digest = hash::sha256(&[bytes]);
         let place = (header.from.to_string(), header.id);
@@ -237,16 +243,20 @@ impl Core {
         if header.expires.is_some_and(|at| at <= now) {
             return Err(Fault::Refused("EXPIRED"));
         }
+        if let Some(blocked) = self.blocks.of(&header.from, network, host).map_err(ours)? {
+            self.blocks.count(&blocked, now).map_err(ours)?;
+            if blocked.silent {
+                return Ok(None);
+            }
+            return Err(Fault::Refused("SENDER_BLOCKED"));
+        }
+        let sender = match senders.get(&header.from) {
+            Some(Ok(sender)) => sender,
+            Some(Err(code)) => return Err(Fault::Refused(code)),
+            None => return Err(Fault::Refused(SENDER_UNREACHABLE)),
+        };
         let mut body = self.open(me, sender, envelope, taking)?;
-        if let Content::Share(part) = &mut body.content {
-            self.take_share(me, sender, part, now)?;
-            // It is in the memory now.
-            part.row = None;
-            part.data = None;
-        }
-        if let Content::Record(part) = &body.content {
-            self.take_typed(me, sender, part, now)?;
-        }
+        self.take_carried(me, sender, &mut body, now)?;
         self.store
             .insert(NewMessage {
                 id: &id,
@@ -274,6 +284,27 @@ impl Core {
         let view = inbox_view(me, &id, from, body, now);
         let peer = (sender.network != me.network).then(|| sender.host.to_string());
         Ok(Some(Arrival { view, peer }))
+    }
+
+    /// Takes what a message carries for the agent itself.
+    fn take_carried(
+        &self,
+        me: &Me,
+        sender: &Rc<Contact>,
+        body: &mut Body,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        match &mut body.content {
+            Content::Text { .. } | Content::Json { .. } | Content::Ref { .. } => {}
+            Content::Share(part) => {
+                self.take_share(me, sender, part, now)?;
+                // It is in the memory now.
+                part.row = None;
+                part.data = None;
+            }
+            Content::Record(part) => self.take_typed(me, sender, part, now)?,
+        }
+        Ok(())
     }
 
     /// Opens a message in the epoch it names, or accepts the epoch that it opens.

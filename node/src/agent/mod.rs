@@ -6,6 +6,7 @@
 
 mod announce;
 mod backup;
+mod blocks;
 mod contacts;
 mod controls;
 mod conversations;

@@ -128,18 +128,7 @@ impl Core {
             return Ok(answer);
         }
         self.wake()?;
-        if let Some(answer) = self.replica_route(&mut request).await? {
-            return Ok(answer);
-        }
-        if let Some(rest) = path.strip_prefix("/memory") {
-            let answer = self.memory_route(&mut request, rest).await?;
-            return answer.ok_or_else(no_route);
-        }
-        if let Some(rest) = path.strip_prefix("/blobs") {
-            let answer = self.blob_route(&mut request, rest).await?;
-            return answer.ok_or_else(no_route);
-        }
-        if let Some(answer) = self.task_route(&mut request).await? {
+        if let Some(answer) = self.route_part(&mut request).await? {
             return Ok(answer);
         }
         match (&method, path.as_str()) {
@@ -190,6 +179,29 @@ impl Core {
             }
             _ => Err(no_route()),
         }
+    }
+
+    /// What has a file of its own: memory, blobs, tasks, blocks.
+    async fn route_part(
+        self: &Rc<Self>,
+        request: &mut Request,
+    ) -> Result<Option<Response>, ApiError> {
+        let path = request.path();
+        if let Some(answer) = self.replica_route(request).await? {
+            return Ok(Some(answer));
+        }
+        if let Some(rest) = path.strip_prefix("/memory") {
+            let answer = self.memory_route(request, rest).await?;
+            return answer.ok_or_else(no_route).map(Some);
+        }
+        if let Some(rest) = path.strip_prefix("/blobs") {
+            let answer = self.blob_route(request, rest).await?;
+            return answer.ok_or_else(no_route).map(Some);
+        }
+        if let Some(answer) = self.task_route(request).await? {
+            return Ok(Some(answer));
+        }
+        self.block_route(request).await
     }
 
     /// What the relay asks of the agent's keys and of its life, before it is awake or after its end.

@@ -500,6 +500,7 @@ pub(super) fn refusal(code: &str, host: &Host) -> ApiError {
             403,
             "is held at allowlist and this agent is not on its list: an admin can add it to allowAgents",
         ),
+        "SENDER_BLOCKED" => (403, "has this agent, which takes no mail of yours"),
         "POLICY_PRIVATE" => (403, "is held at private: nothing is sent there"),
         "BANNED" => (403, "is banned by this network: nothing is sent there"),
         "OUTBOUND_CLOSED" => (

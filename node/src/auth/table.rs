@@ -69,9 +69,9 @@ pub enum Route {
     ReplicaStatus,
     PutBlobPart,
     ImportRepo,
-    ReadTasks,
-    WriteTasks,
+    Tasks,
     AdminTasks,
+    Blocks,
     AddPeer,
     ListPeers,
     ShowPeer,
@@ -396,39 +396,38 @@ pub const TABLE: &[Entry] = &[
         AgentMail,
         Route::PutBlobPart,
     ),
-    entry("POST", "/agents/:name/tasks", AgentMail, Route::WriteTasks),
-    entry("GET", "/agents/:name/tasks", AgentMail, Route::ReadTasks),
-    entry(
-        "GET",
-        "/agents/:name/tasks/:id",
-        AgentMail,
-        Route::ReadTasks,
-    ),
+    entry("POST", "/agents/:name/tasks", AgentMail, Route::Tasks),
+    entry("GET", "/agents/:name/tasks", AgentMail, Route::Tasks),
+    entry("GET", "/agents/:name/tasks/:id", AgentMail, Route::Tasks),
     entry(
         "POST",
         "/agents/:name/tasks/:id/respond",
         AgentMail,
-        Route::WriteTasks,
+        Route::Tasks,
     ),
     entry(
         "POST",
         "/agents/:name/tasks/:id/input",
         AgentMail,
-        Route::WriteTasks,
+        Route::Tasks,
     ),
     entry(
         "POST",
         "/agents/:name/tasks/:id/cancel",
         AgentMail,
-        Route::WriteTasks,
+        Route::Tasks,
     ),
-    entry(
-        "POST",
-        "/agents/:name/handoffs",
-        AgentMail,
-        Route::WriteTasks,
-    ),
+    entry("POST", "/agents/:name/handoffs", AgentMail, Route::Tasks),
     entry("GET", "/admin/tasks", Admin, Route::AdminTasks),
+    entry("GET", "/agents/:name/blocks", AgentMail, Route::Blocks),
+    entry("GET", "/agents/:name/blocks/:who", AgentMail, Route::Blocks),
+    entry("PUT", "/agents/:name/blocks/:who", AgentMail, Route::Blocks),
+    entry(
+        "DELETE",
+        "/agents/:name/blocks/:who",
+        AgentMail,
+        Route::Blocks,
+    ),
     entry(
         "POST",
         "/agents/:name/ticket",
@@ -591,7 +590,7 @@ fn fit(pattern: &str, path: &str) -> Option<Vec<String>> {
 }
 
 /// Decodes `%xx`; `None` if that is malformed or not UTF-8.
-fn decode(segment: &str) -> Option<String> {
+pub(crate) fn decode(segment: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.bytes();
     while let Some(byte) = rest.next() {

@@ -23,7 +23,11 @@ pub(super) async fn forward(mut call: Call, route: Route) -> Result<Response, Ap
     let actor = match &call.caller {
         Caller::Agent(_) => Some("agent"),
         Caller::Admin if row.admin_may_read() => {
-            call.audit(action(route), row.name.as_str()).await?;
+            let reads = matches!(
+                call.request.method(),
+                worker::Method::Get | worker::Method::Head
+            );
+            call.audit(action(route, reads), row.name.as_str()).await?;
             Some("admin")
         }
         Caller::Admin => {
@@ -78,8 +82,8 @@ fn inner_path(path: &str, query: Option<&str>) -> String {
 }
 
 /// Returns what the audit log calls an access by the admin.
-fn action(route: Route) -> &'static str {
-    const ACTIONS: [(Route, &str); 17] = [
+fn action(route: Route, reads: bool) -> &'static str {
+    const ACTIONS: [(Route, &str); 15] = [
         (Route::Announce, "mail.announce"),
         (Route::SendMessage, "mail.send"),
         (Route::ListMessages, "mail.list"),
@@ -95,9 +99,15 @@ fn action(route: Route) -> &'static str {
         (Route::DeleteMemory, "memory.delete"),
         (Route::PutBlobPart, "memory.write"),
         (Route::ShareMemory, "memory.share"),
-        (Route::ReadTasks, "tasks.read"),
-        (Route::WriteTasks, "tasks.write"),
     ];
+    // Of these, reading and writing are told apart by the method.
+    const BOTH: [(Route, [&str; 2]); 2] = [
+        (Route::Tasks, ["tasks.read", "tasks.write"]),
+        (Route::Blocks, ["blocks.read", "blocks.write"]),
+    ];
+    if let Some((_, [read, write])) = BOTH.iter().find(|(of, _)| *of == route) {
+        return if reads { read } else { write };
+    }
     ACTIONS
         .iter()
         .find(|(of, _)| *of == route)

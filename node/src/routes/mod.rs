@@ -131,8 +131,8 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         | Route::DeleteMemory
         | Route::ShareMemory
         | Route::PutBlobPart
-        | Route::ReadTasks
-        | Route::WriteTasks => mail::forward(call, entry.route).await,
+        | Route::Tasks
+        | Route::Blocks => mail::forward(call, entry.route).await,
         Route::AddPeer => peers::add(call).await,
         Route::AdminTasks => tasks::list(&call).await,
         Route::ListPeers => peers::list(&call).await,
