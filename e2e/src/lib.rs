@@ -24,11 +24,13 @@ pub mod client;
 pub mod deployment;
 pub mod embedder;
 pub mod fake_peer;
+pub mod receiver;
 pub mod scan;
 pub mod socket;
 pub mod wait;
 
 pub use client::{Client, Reply};
 pub use deployment::{Agent, Deployment, Network, Options};
+pub use receiver::Receiver;
 pub use socket::Socket;
 pub use wait::wait_for;

@@ -1,5 +1,6 @@
 //! What the deployment says about itself: variables and secrets.
 
+use entente_delivery::{DEFAULT_ATTEMPTS, MAX_ATTEMPTS};
 use entente_lexicon::{Host, TrustLevel};
 use entente_trust::crypto::rest::{BadMasterKey, KeyRing, MasterKey, RestError};
 use worker::Env;
@@ -84,6 +85,8 @@ pub struct Config {
     pub allow_outbound: bool,
     /// Viewers of the firehose that one fan-out object takes.
     pub firehose_seats: usize,
+    /// Attempts until mail of this network, or a webhook, is a dead letter.
+    pub delivery_attempts: u32,
 }
 
 const MAX_NAME_CHARS: usize = 63;
@@ -110,6 +113,8 @@ impl Config {
                 .ok_or(Problem::Variable("ALLOW_OUTBOUND"))?,
             firehose_seats: seats(&variable(env, "FIREHOSE_SEATS"))
                 .ok_or(Problem::Variable("FIREHOSE_SEATS"))?,
+            delivery_attempts: attempts(&variable(env, "DELIVERY_ATTEMPTS"))
+                .ok_or(Problem::Variable("DELIVERY_ATTEMPTS"))?,
             ..config
         })
     }
@@ -149,6 +154,7 @@ impl Config {
             allow_inbound: true,
             allow_outbound: true,
             firehose_seats: SEATS,
+            delivery_attempts: DEFAULT_ATTEMPTS,
         })
     }
 
@@ -205,6 +211,16 @@ fn seats(text: &str) -> Option<usize> {
             .parse()
             .ok()
             .filter(|seats| (1..=MAX_SEATS).contains(seats)),
+    }
+}
+
+fn attempts(text: &str) -> Option<u32> {
+    match text {
+        "" => Some(DEFAULT_ATTEMPTS),
+        text => text
+            .parse()
+            .ok()
+            .filter(|attempts| (1..=MAX_ATTEMPTS).contains(attempts)),
     }
 }
 
@@ -308,6 +324,13 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn attempts_are_bounded() {
+        assert_eq!(attempts(""), Some(DEFAULT_ATTEMPTS));
+        assert_eq!(attempts("2"), Some(2));
+        assert_eq!(["0", "101", "-1", "x"].map(attempts), [None; 4]);
     }
 
     #[test]

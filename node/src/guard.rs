@@ -14,8 +14,11 @@ use entente_well_known::document::{self, Claim, DocumentError, LOG_PATH, Verifie
 use entente_well_known::guard::{GuardError, Target, check_peer_url};
 use futures::TryStreamExt;
 use futures::future::{Either, select};
+use url::Url;
+use wasm_bindgen::JsValue;
 use worker::{
-    AbortController, Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response,
+    AbortController, AbortSignal, Delay, Fetch, Headers, Method, Request, RequestInit,
+    RequestRedirect, Response,
 };
 
 use crate::config::Config;
@@ -236,10 +239,13 @@ pub async fn post(
     key: Option<&str>,
     limit: usize,
 ) -> Result<Vec<u8>, PostFault> {
-    let controller = AbortController::default();
-    let signal = controller.signal();
-    let work = Box::pin(async {
-        let request = posted(url, &body, key).map_err(gone)?;
+    let mut headers = vec![
+        ("accept".to_owned(), "application/json".to_owned()),
+        ("content-type".to_owned(), "application/json".to_owned()),
+    ];
+    headers.extend(key.map(|key| ("authorization".to_owned(), format!("Bearer {key}"))));
+    let request = posted(url, &headers, body.into()).map_err(gone)?;
+    in_time(async |signal| {
         let sent = Fetch::Request(request).send_with_signal(&signal).await;
         let mut response = sent.map_err(gone)?;
         let status = response.status_code();
@@ -255,32 +261,58 @@ pub async fn post(
             bytes.extend_from_slice(&chunk);
         }
         Ok(bytes)
-    });
-    match select(work, Delay::from(POST_TIMEOUT)).await {
+    })
+    .await
+}
+
+/// Posts bytes to a URL that passed the rules for those that somebody else names. No redirects, 10 s for
+/// everything; of the answer nothing is read but its status, 0 for a redirect that shows no more.
+///
+/// # Errors
+/// [`PostFault::Unreachable`].
+pub async fn deliver(
+    url: &Url,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> Result<u16, PostFault> {
+    let body = js_sys::Uint8Array::from(body).into();
+    let request = posted(url.as_str(), headers, body).map_err(gone)?;
+    in_time(async |signal| {
+        let sent = Fetch::Request(request).send_with_signal(&signal).await;
+        Ok(sent.map_err(gone)?.status_code())
+    })
+    .await
+}
+
+/// Gives a request 10 s.
+async fn in_time<T>(
+    work: impl AsyncFnOnce(AbortSignal) -> Result<T, PostFault>,
+) -> Result<T, PostFault> {
+    let controller = AbortController::default();
+    let work = Box::pin(work(controller.signal()));
+    let outcome = match select(work, Delay::from(POST_TIMEOUT)).await {
         Either::Left((outcome, _)) => outcome,
-        Either::Right(((), _)) => {
-            controller.abort();
-            Err(PostFault::Unreachable("no answer within 10 s".to_owned()))
-        }
-    }
+        Either::Right(((), _)) => Err(PostFault::Unreachable("no answer within 10 s".to_owned())),
+    };
+    // Whatever is left of the answer is let go.
+    controller.abort();
+    outcome
 }
 
 fn gone(error: worker::Error) -> PostFault {
     PostFault::Unreachable(error.to_string().chars().take(200).collect())
 }
 
-fn posted(url: &str, body: &str, key: Option<&str>) -> worker::Result<Request> {
+fn posted(url: &str, set: &[(String, String)], body: JsValue) -> worker::Result<Request> {
     let headers = Headers::new();
-    headers.set("accept", "application/json")?;
-    headers.set("content-type", "application/json")?;
-    headers.set("user-agent", concat!("entente/", env!("CARGO_PKG_VERSION")))?;
-    if let Some(key) = key {
-        headers.set("authorization", &format!("Bearer {key}"))?;
+    for (name, value) in set {
+        headers.set(name, value)?;
     }
+    headers.set("user-agent", concat!("entente/", env!("CARGO_PKG_VERSION")))?;
     let mut init = RequestInit::new();
     init.with_method(Method::Post)
         .with_headers(headers)
-        .with_body(Some(body.into()))
+        .with_body(Some(body))
         .with_redirect(RequestRedirect::Manual);
     Request::new_with_init(url, &init)
 }

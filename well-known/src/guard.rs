@@ -1,7 +1,7 @@
 //! Which hosts that somebody else named may be fetched from.
 //!
-//! A peer's URL is written by a person or by another network, and fetching it is the one place
-//! where this network goes where it is told. These rules decide by the text alone; what follows is
+//! A peer's URL is written by a person or by another network, and that of a webhook by whoever owns an
+//! agent; fetching them is the one place where this network goes where it is told. These rules decide by the text alone; what follows is
 //! the fetcher's: no redirects, 64 KiB, 5 s, the content type. DNS cannot be pinned, so safety
 //! rests on keys in the end: a rebound host cannot sign.
 
@@ -10,6 +10,8 @@ use url::Url;
 
 /// The longest URL that is looked at.
 const MAX_URL_LENGTH: usize = 300;
+/// The longest URL of a webhook.
+const MAX_WEBHOOK_URL_LENGTH: usize = 2_000;
 /// Names that never lead out into the public network (RFC 6761, RFC 6762, ICANN 2024 `.internal`).
 const PRIVATE_SUFFIXES: [&str; 4] = ["local", "internal", "localhost", "home.arpa"];
 
@@ -26,34 +28,34 @@ pub struct Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GuardError {
     /// Not a URL, or with characters that readers disagree about.
-    #[error("the peer URL is not a URL such as https://network.example.com")]
+    #[error("the URL is not a URL such as https://network.example.com")]
     NotAUrl,
     /// Not `https` (or `http` to a host of the development list).
-    #[error("the peer URL must begin with https://")]
+    #[error("the URL must begin with https://")]
     Scheme,
     /// A name or password before the host.
-    #[error("the peer URL must not contain a user name or password")]
+    #[error("the URL must not contain a user name or password")]
     UserInfo,
     /// An IP address in any notation.
-    #[error("the peer URL must name its host, not an IP address")]
+    #[error("the URL must name its host, not an IP address")]
     IpAddress,
     /// A port other than 443.
-    #[error("the peer URL must not name a port")]
+    #[error("the URL must not name a port")]
     Port,
     /// A path, a query or a fragment.
-    #[error("the peer URL must end after the host")]
+    #[error("the URL must end after the host")]
     Path,
     /// Not a host name this network can use.
-    #[error("the peer URL's host is not a DNS name")]
+    #[error("the URL's host is not a DNS name")]
     Host,
     /// A name without a dot.
-    #[error("the peer URL's host must be a full domain name")]
+    #[error("the URL's host must be a full domain name")]
     SingleLabel,
     /// `.local`, `.internal`, `.localhost`, `.home.arpa`.
-    #[error("the peer URL's host is private to a machine or a site")]
+    #[error("the URL's host is private to a machine or a site")]
     PrivateName,
     /// This network itself.
-    #[error("the peer URL is this network's own")]
+    #[error("the URL is this network's own")]
     OwnHost,
 }
 
@@ -88,21 +90,60 @@ pub fn check_peer_url(
     own_hosts: &[Host],
     dev_hosts: &[Host],
 ) -> Result<Target, GuardError> {
-    let url = parse(text)?;
-    if !matches!(url.scheme(), "https" | "http") {
-        return Err(GuardError::Scheme);
-    }
-    if !url.username().is_empty() || url.password().is_some() || text.contains('@') {
-        return Err(GuardError::UserInfo);
-    }
-    let name = match url.host() {
-        Some(url::Host::Domain(name)) => name,
-        Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => return Err(GuardError::IpAddress),
-        None => return Err(GuardError::Host),
-    };
+    let url = parse(text, MAX_URL_LENGTH)?;
+    check_scheme(text, &url)?;
+    let name = domain(&url)?;
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
         return Err(GuardError::Path);
     }
+    check_named(name, &url, own_hosts, dev_hosts)
+}
+
+/// Checks the URL of a webhook: as [`check_peer_url`], but with any path and query; a fragment, which
+/// nobody would be sent, is refused. Returns it as it is to be asked.
+///
+/// # Errors
+/// [`GuardError`], the first rule that is broken.
+pub fn check_webhook_url(
+    text: &str,
+    own_hosts: &[Host],
+    dev_hosts: &[Host],
+) -> Result<Url, GuardError> {
+    let url = parse(text, MAX_WEBHOOK_URL_LENGTH)?;
+    check_scheme(text, &url)?;
+    let name = domain(&url)?;
+    if url.fragment().is_some() {
+        return Err(GuardError::Path);
+    }
+    check_named(name, &url, own_hosts, dev_hosts)?;
+    Ok(url)
+}
+
+fn check_scheme(text: &str, url: &Url) -> Result<(), GuardError> {
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err(GuardError::Scheme);
+    }
+    // Some readers take what stands before any `@` for a name, wherever it stands.
+    if !url.username().is_empty() || url.password().is_some() || text.contains('@') {
+        return Err(GuardError::UserInfo);
+    }
+    Ok(())
+}
+
+fn domain(url: &Url) -> Result<&str, GuardError> {
+    match url.host() {
+        Some(url::Host::Domain(name)) => Ok(name),
+        Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => Err(GuardError::IpAddress),
+        None => Err(GuardError::Host),
+    }
+}
+
+fn check_named(
+    name: &str,
+    url: &Url,
+    own_hosts: &[Host],
+    dev_hosts: &[Host],
+) -> Result<Target, GuardError> {
     let named = match url.port() {
         Some(port) => format!("{name}:{port}"),
         None => name.to_owned(),
@@ -115,7 +156,7 @@ pub fn check_peer_url(
         let origin = format!("http://{host}");
         return Ok(Target { host, origin });
     }
-    check_public(&url, &host)?;
+    check_public(url, &host)?;
     let origin = format!("https://{host}");
     Ok(Target { host, origin })
 }
@@ -137,11 +178,11 @@ pub fn check_host(
     check_peer_url(&format!("{scheme}://{host}"), own_hosts, dev_hosts)
 }
 
-fn parse(text: &str) -> Result<Url, GuardError> {
+fn parse(text: &str, longest: usize) -> Result<Url, GuardError> {
     // The URL standard drops tabs and newlines, trims spaces and turns backslashes round: what a
     // person reads is then not what is fetched.
     let odd = |c: char| c.is_control() || c.is_whitespace() || c == '\\';
-    if text.len() > MAX_URL_LENGTH || text.contains(odd) {
+    if text.len() > longest || text.contains(odd) {
         return Err(GuardError::NotAUrl);
     }
     Url::parse(text).map_err(|error| {
@@ -294,6 +335,39 @@ mod tests {
     }
 
     #[test]
+    fn a_webhook_may_have_a_path_and_a_query_and_is_held_to_every_other_rule() {
+        let dev = hosts(&["localhost:8702"]);
+        let check = |text: &str| check_webhook_url(text, &hosts(&["own.example"]), &dev);
+        let url = check("https://Hooks.example/a/b?key=1&x=%20").unwrap();
+        assert_eq!(url.as_str(), "https://hooks.example/a/b?key=1&x=%20");
+        assert!(check("http://localhost:8702/in").is_ok());
+        for (text, error) in [
+            ("https://hooks.example/#part", GuardError::Path),
+            ("http://hooks.example/in", GuardError::Scheme),
+            ("http://localhost:8703/in", GuardError::Scheme),
+            ("https://own.example/agents/create", GuardError::OwnHost),
+            ("https://127.0.0.1/in", GuardError::IpAddress),
+            ("https://0x7f.1/in", GuardError::IpAddress),
+            ("https://[::1]/in", GuardError::IpAddress),
+            (
+                "https://169.254.169.254/latest/meta-data",
+                GuardError::IpAddress,
+            ),
+            ("https://hooks.example:8443/in", GuardError::Port),
+            ("https://user:word@hooks.example/in", GuardError::UserInfo),
+            ("https://hooks.example/@127.0.0.1", GuardError::UserInfo),
+            ("https://metadata.internal/in", GuardError::PrivateName),
+            ("https://intranet/in", GuardError::SingleLabel),
+            ("https://hooks.example\\@x/in", GuardError::NotAUrl),
+            ("ftp://hooks.example/in", GuardError::Scheme),
+        ] {
+            assert_eq!(check(text), Err(error), "{text}");
+        }
+        let long = format!("https://hooks.example/{}", "x".repeat(2_000));
+        assert_eq!(check(&long), Err(GuardError::NotAUrl));
+    }
+
+    #[test]
     fn a_named_host_is_held_to_the_same_rules() {
         let dev = hosts(&["localhost:8702"]);
         let host = |text| Host::parse(text).unwrap();
@@ -333,8 +407,20 @@ mod tests {
         }
 
         #[test]
+        fn a_webhook_that_passes_in_production_is_asked_of_a_public_host_over_https(
+            text in "(https?://)?[a-z0-9.:@/?#\\[\\]%-]{0,40}",
+        ) {
+            if let Ok(url) = check_webhook_url(&text, &[], &[]) {
+                prop_assert_eq!(url.scheme(), "https");
+                prop_assert!(url.domain().is_some_and(|name| name.contains('.')));
+                prop_assert_eq!(url.port(), None);
+            }
+        }
+
+        #[test]
         fn no_text_panics(text in ".{0,60}") {
             let _ = production(&text);
+            let _ = check_webhook_url(&text, &[], &[]);
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod life;
 pub mod memory;
 pub mod tasks;
 mod trust;
+pub mod webhooks;
 
 use std::collections::BTreeMap;
 

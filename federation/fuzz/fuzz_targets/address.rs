@@ -3,6 +3,7 @@
 
 use entente_lexicon::{Recipient, Timestamp};
 use entente_well_known::check_peer_url;
+use entente_well_known::guard::check_webhook_url;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -11,4 +12,5 @@ fuzz_target!(|text: &str| {
     }
     let _ = Timestamp::parse(text);
     let _ = check_peer_url(text, &[], &[]);
+    let _ = check_webhook_url(text, &[], &[]);
 });

@@ -19,6 +19,7 @@ use crate::agent::repo_reads::RepoReads;
 use crate::agent::resolving::Resolving;
 use crate::agent::store::AgentStore;
 use crate::agent::tasks::Tasks;
+use crate::agent::webhooks::Webhooks;
 use crate::backup::Keeper;
 use crate::reporter::Reporter;
 use crate::store::sqlite::Sqlite;
@@ -41,6 +42,7 @@ pub(super) struct Core {
     pub(super) memory: Memory,
     pub(super) tasks: Tasks,
     pub(super) blocks: Blocks,
+    pub(super) webhooks: Webhooks,
     pub(super) reporter: Rc<Reporter>,
     pub(super) keeper: Keeper,
     /// The identity, once it has been unsealed in this life of the object.
@@ -66,6 +68,7 @@ impl Core {
             memory: Memory::new(Rc::clone(&db)),
             tasks: Tasks::new(Rc::clone(&db)),
             blocks: Blocks::new(Rc::clone(&db)),
+            webhooks: Webhooks::new(Rc::clone(&db)),
             reporter: Reporter::new(env.clone()),
             me: RefCell::new(None),
             alarm: Rc::new(Cell::new(None)),

@@ -113,6 +113,7 @@ impl Core {
         };
         self.conversations.keep(touched);
         if !arrivals.is_empty() {
+            self.start_courier();
             let sockets = self.sockets();
             arrivals
                 .into_iter()
@@ -165,6 +166,8 @@ impl Core {
                 });
             }
             self.store_touched(me, &taking.touched, &taking.opened, now)
+                .map_err(Stop::Ours)?;
+            self.push_arrivals(arrivals.iter().map(|arrival: &Arrival| &arrival.view))
                 .map_err(Stop::Ours)?;
             Ok(taking)
         })?;

@@ -31,6 +31,7 @@ mod send;
 mod socket;
 mod store;
 mod tasks;
+mod webhooks;
 pub(crate) mod wire;
 
 pub use object::Agent;

@@ -81,6 +81,7 @@ impl DurableObject for Agent {
         core.tend();
         core.tend_memory();
         core.tend_tasks();
+        core.start_courier();
         Response::empty()
     }
 
@@ -181,7 +182,7 @@ impl Core {
         }
     }
 
-    /// What has a file of its own: memory, blobs, tasks, blocks.
+    /// What has a file of its own: memory, blobs, tasks, webhooks, blocks.
     async fn route_part(
         self: &Rc<Self>,
         request: &mut Request,
@@ -199,6 +200,9 @@ impl Core {
             return answer.ok_or_else(no_route).map(Some);
         }
         if let Some(answer) = self.task_route(request).await? {
+            return Ok(Some(answer));
+        }
+        if let Some(answer) = self.hook_route(request).await? {
             return Ok(Some(answer));
         }
         self.block_route(request).await
@@ -254,6 +258,7 @@ impl Core {
         let me = self.identity()?;
         self.restore_outbox(&me)?;
         self.wake_tasks();
+        self.wake_courier();
         Ok(())
     }
 }

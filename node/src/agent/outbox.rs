@@ -565,6 +565,11 @@ impl Core {
         if ends.is_empty() {
             return;
         }
+        // In the turn of what is told, so that both are stored together.
+        match self.push_ends(&ends) {
+            Ok(()) => self.start_courier(),
+            Err(error) => console_warn!("webhooks are not told: {error}"),
+        }
         for end in &ends {
             self.outbox.answer(&end.id, Ok(()));
         }

@@ -9,6 +9,7 @@ use entente_lexicon::{Did, Host, MessageId, ReceiptStatus, Timestamp};
 use crate::agent::announce;
 use crate::agent::handed::{Tail, Tails};
 use crate::agent::repo_store::REPO_SCHEMA;
+use crate::agent::webhooks;
 use crate::params;
 use crate::shapes::Resolved;
 use crate::store::sqlite::{Row, Sqlite, StoreError};
@@ -165,6 +166,7 @@ impl AgentStore {
             .iter()
             .chain(&announce::SCHEMA)
             .chain(REPO_SCHEMA)
+            .chain(webhooks::SCHEMA)
             .try_for_each(|sql| self.db.exec(sql, params![]))
     }
 

@@ -7,6 +7,7 @@ use entente_trust::crypto::multikey::fingerprint;
 use futures::stream::{self, StreamExt};
 use worker::Response;
 
+use crate::auth::table::Route;
 use crate::error::ApiError;
 use crate::internal::{self, now};
 use crate::routes::call::Call;
@@ -16,8 +17,21 @@ use crate::shapes::{Nothing, RelayIdentity};
 /// Agents resealed at once.
 const RESEALED_AT_ONCE: usize = 16;
 
+/// Everything about the network's keys.
+pub(super) async fn serve(call: Call, route: Route) -> Result<Response, ApiError> {
+    if route == Route::RotateKeys {
+        rotate(&call).await
+    } else if route == Route::RecoverKeys {
+        recover(call).await
+    } else if route == Route::ResealKeys {
+        reseal(&call).await
+    } else {
+        show(&call).await
+    }
+}
+
 /// `GET /admin/keys`.
-pub(super) async fn show(call: &Call) -> Result<Response, ApiError> {
+async fn show(call: &Call) -> Result<Response, ApiError> {
     call.ready().await?;
     let relay = internal::relay(&call.env)?;
     let identity: RelayIdentity = internal::get(&relay, "/identity", &call.id).await?;
@@ -25,7 +39,7 @@ pub(super) async fn show(call: &Call) -> Result<Response, ApiError> {
 }
 
 /// `POST /admin/keys/rotate`: new keys under the same DID.
-pub(super) async fn rotate(call: &Call) -> Result<Response, ApiError> {
+async fn rotate(call: &Call) -> Result<Response, ApiError> {
     let ready = call.ready().await?;
     call.audit("network.keys.rotate", ready.row.did.as_str())
         .await?;
@@ -35,7 +49,7 @@ pub(super) async fn rotate(call: &Call) -> Result<Response, ApiError> {
 }
 
 /// `POST /admin/keys/recover`: new keys under the same DID, by the recovery key.
-pub(super) async fn recover(mut call: Call) -> Result<Response, ApiError> {
+async fn recover(mut call: Call) -> Result<Response, ApiError> {
     let ready = call.ready().await?;
     let wish: Recover = body::json(&mut call.request).await?;
     call.audit("network.keys.recover", ready.row.did.as_str())
@@ -59,7 +73,7 @@ async fn turned(call: &Call, identity: RelayIdentity, kind: &str) -> Result<Resp
 
 /// `POST /admin/keys/reseal`: seals everything under the current master key now, and says how far
 /// that went.
-pub(super) async fn reseal(call: &Call) -> Result<Response, ApiError> {
+async fn reseal(call: &Call) -> Result<Response, ApiError> {
     let ready = call.ready().await?;
     call.audit("network.keys.reseal", ready.row.did.as_str())
         .await?;

@@ -101,9 +101,10 @@ fn action(route: Route, reads: bool) -> &'static str {
         (Route::ShareMemory, "memory.share"),
     ];
     // Of these, reading and writing are told apart by the method.
-    const BOTH: [(Route, [&str; 2]); 2] = [
+    const BOTH: [(Route, [&str; 2]); 3] = [
         (Route::Tasks, ["tasks.read", "tasks.write"]),
         (Route::Blocks, ["blocks.read", "blocks.write"]),
+        (Route::Webhooks, ["webhooks.read", "webhooks.write"]),
     ];
     if let Some((_, [read, write])) = BOTH.iter().find(|(of, _)| *of == route) {
         return if reads { read } else { write };

@@ -104,10 +104,9 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::Federation => federation::upgrade(&call).await,
         Route::Init => network::init(call).await,
         Route::AdminTicket => network::ticket(&call).await,
-        Route::ShowKeys => keys::show(&call).await,
-        Route::RotateKeys => keys::rotate(&call).await,
-        Route::RecoverKeys => keys::recover(call).await,
-        Route::ResealKeys => keys::reseal(&call).await,
+        Route::ShowKeys | Route::RotateKeys | Route::RecoverKeys | Route::ResealKeys => {
+            keys::serve(call, entry.route).await
+        }
         Route::Backups => backups::serve(call).await,
         Route::CreateAgent => agents::create(call).await,
         Route::ListAgents => agents::list(&call).await,
@@ -132,7 +131,8 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         | Route::ShareMemory
         | Route::PutBlobPart
         | Route::Tasks
-        | Route::Blocks => mail::forward(call, entry.route).await,
+        | Route::Blocks
+        | Route::Webhooks => mail::forward(call, entry.route).await,
         Route::AddPeer => peers::add(call).await,
         Route::AdminTasks => tasks::list(&call).await,
         Route::ListPeers => peers::list(&call).await,

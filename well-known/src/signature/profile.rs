@@ -5,7 +5,8 @@ use entente_lexicon::{Did, Timestamp};
 use entente_trust::crypto::sign::{SIGNATURE_LENGTH, VerifyingKey};
 use entente_trust::proof::Signer;
 use sfv::{
-    BareItem, DictSerializer, InnerList, Integer, Item, Parameters, StringRef, key_ref, string_ref,
+    BareItem, DictSerializer, InnerList, Integer, Item, KeyRef, Parameters, StringRef, key_ref,
+    string_ref,
 };
 
 use super::base::{self, Message};
@@ -27,7 +28,7 @@ pub const HOST: &str = "x-entente-host";
 /// The header with the DID that a request with a body is meant for.
 pub const DESTINATION: &str = "x-entente-to";
 
-const ALGORITHM: &str = "ed25519";
+pub(super) const ALGORITHM: &str = "ed25519";
 const LABEL: &str = "sig1";
 /// Headers that are believed, and so must be covered wherever they stand.
 const BELIEVED: [&str; 3] = [HOST, DESTINATION, CONTENT_DIGEST];
@@ -86,6 +87,16 @@ pub fn sign(
         (key_ref("alg"), string_ref(ALGORITHM).to_owned().into()),
         (key_ref("tag"), string_ref(TAG).to_owned().into()),
     ];
+    seal(message, &components, parameters, signer)
+}
+
+/// Writes the two headers of a signature over these components with these parameters.
+pub(super) fn seal<const N: usize>(
+    message: &Message<'_>,
+    components: &[String],
+    parameters: [(&'static KeyRef, BareItem); N],
+    signer: &Signer<'_>,
+) -> Result<Signed, SignatureError> {
     let items = components.iter().map(|name| text(name).map(Item::new));
     let input = InnerList {
         items: items.collect::<Result<_, _>>()?,
@@ -94,7 +105,7 @@ pub fn sign(
             .map(|(key, value)| (key.to_owned(), value))
             .collect(),
     };
-    let base = base::text(message, &components, &input)?;
+    let base = base::text(message, components, &input)?;
     let mut signature = DictSerializer::new();
     signature.bare_item(key_ref(LABEL), &signer.key.sign(&[base.as_bytes()])[..]);
     Ok(Signed {
@@ -217,13 +228,13 @@ fn string<'a>(parameters: &'a Parameters, name: &'static str) -> Result<&'a str,
     }
 }
 
-fn integer(value: u64) -> Result<BareItem, SignatureError> {
+pub(super) fn integer(value: u64) -> Result<BareItem, SignatureError> {
     Integer::try_from(value)
         .map(BareItem::Integer)
         .map_err(|_error| SignatureError::Malformed)
 }
 
-fn text(value: &str) -> Result<BareItem, SignatureError> {
+pub(super) fn text(value: &str) -> Result<BareItem, SignatureError> {
     StringRef::from_str(value)
         .map(|value| BareItem::String(value.to_owned()))
         .map_err(|_error| SignatureError::Malformed)

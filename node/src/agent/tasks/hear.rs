@@ -156,6 +156,7 @@ impl Core {
         };
         stored.n = self.tasks.store.insert(&stored, context.as_deref())?;
         self.note(me, &stored, (part, word, false), now)?;
+        self.push_task(me, &stored)?;
         if let Some(reply) = reply {
             self.say_own(me, &stored, &reply, now)?;
         }

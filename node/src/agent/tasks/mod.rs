@@ -8,6 +8,7 @@ mod artifacts;
 mod ask;
 mod handoff;
 mod hear;
+mod push;
 mod record;
 mod routes;
 mod step;

@@ -169,6 +169,9 @@ impl Core {
             stored.changed_at = now;
         }
         self.tasks.store.keep(stored)?;
+        if state != before {
+            self.push_task(me, stored)?;
+        }
         if !canceled && (!state.is_final() || state == before) {
             return Ok(());
         }

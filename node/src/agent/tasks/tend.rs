@@ -18,6 +18,7 @@ const BATCH: u32 = 100;
 impl Core {
     /// Looks after tasks, beside other work. Called by the alarm, and when something changed.
     pub(in crate::agent) fn tend_tasks(self: &Rc<Self>) {
+        self.start_courier();
         self.tasks.again.set(true);
         if self.tasks.tending.replace(true) {
             return;

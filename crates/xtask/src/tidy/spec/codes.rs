@@ -11,10 +11,11 @@ use super::source::{self, Texts};
 use super::{ERRORS, Files};
 
 /// The crates whose codes reach a client.
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 9] = [
     "crates/firehose/src/",
     "crates/lexicon/src/schema/",
     "crates/memory/src/",
+    "crates/delivery/src/",
     "crates/tasks/src/",
     "federation/src/",
     "node/src/",

@@ -9,12 +9,13 @@ use super::source;
 use super::{Files, LIMITS};
 
 /// Where a first part of a path such as `federation::link::dial::LATER_MS` leads.
-const CRATES: [(&str, &str); 9] = [
+const CRATES: [(&str, &str); 10] = [
     ("federation", "federation/src"),
     ("firehose", "crates/firehose/src"),
     ("lexicon", "crates/lexicon/src"),
     ("memory", "crates/memory/src"),
     ("node", "node/src"),
+    ("delivery", "crates/delivery/src"),
     ("tasks", "crates/tasks/src"),
     ("trust", "trust/src"),
     ("well_known", "well-known/src"),
