@@ -76,6 +76,10 @@ pub const FANOUT: &str = "FANOUT";
 pub const ACTOR: &str = "x-entente-actor";
 /// The header by which the Worker tells an agent's object that its senders are told of what it reads.
 pub const READ_RECEIPTS: &str = "x-entente-read-receipts";
+/// The header by which the Worker tells an agent's object the hash of the key that an A2A caller showed.
+pub const A2A_KEY: &str = "x-entente-a2a-key";
+/// The header by which the Worker tells an agent's object that anyone may call it by A2A.
+pub const A2A_OPEN: &str = "x-entente-a2a-open";
 /// The header by which the Worker tells a link which network signed an upgrade.
 pub const FROM: &str = "x-entente-from";
 /// The header by which the Worker tells a link the name of the key that signed.

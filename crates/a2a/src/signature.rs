@@ -1,5 +1,9 @@
 //! Signatures of agent cards: JWS (RFC 7515, flattened) with EdDSA over the card's canonical JSON
 //! (RFC 8785), in the form that has no empty values.
+//!
+//! The official SDK for JavaScript (1.3.0) drops the security schemes of a card that it has parsed before
+//! it checks or makes a signature. So our cards have two signatures, one over all and one without the
+//! schemes, and others' are taken with either: nothing is read from the schemes of a card.
 
 use data_encoding::BASE64URL_NOPAD;
 use entente_trust::crypto::sign::{SigningKey, VerifyingKey};
@@ -43,15 +47,14 @@ pub struct Signer {
 pub fn sign(card: &Value, key: &SigningKey, kid: &str) -> Result<Value, SignatureError> {
     let header = json!({ "alg": "EdDSA", "kid": kid, "typ": "JOSE" });
     let protected = BASE64URL_NOPAD.encode(header.to_string().as_bytes());
-    let payload = BASE64URL_NOPAD.encode(&payload(card)?);
-    let signature = key.sign(&[protected.as_bytes(), b".", payload.as_bytes()]);
+    let signatures = payloads(card)?.map(|payload| {
+        let payload = BASE64URL_NOPAD.encode(&payload);
+        let signature = key.sign(&[protected.as_bytes(), b".", payload.as_bytes()]);
+        json!({ "protected": protected, "signature": BASE64URL_NOPAD.encode(&signature) })
+    });
     let mut card = card.clone();
     let fields = card.as_object_mut().ok_or(SignatureError::NotCanonical)?;
-    let signature = json!({
-        "protected": protected,
-        "signature": BASE64URL_NOPAD.encode(&signature),
-    });
-    fields.insert("signatures".to_owned(), json!([signature]));
+    fields.insert("signatures".to_owned(), json!(signatures));
     Ok(card)
 }
 
@@ -94,10 +97,14 @@ fn signer(entry: &Value) -> Option<Signer> {
 /// # Errors
 /// [`SignatureError`].
 pub fn verify(card: &Value, signer: &Signer, key: &VerifyingKey) -> Result<(), SignatureError> {
-    let payload = BASE64URL_NOPAD.encode(&payload(card)?);
-    let signed = [signer.protected.as_bytes(), b".", payload.as_bytes()];
-    key.verify(&signed, &signer.signature)
-        .map_err(|_error| SignatureError::Invalid)
+    for payload in payloads(card)? {
+        let payload = BASE64URL_NOPAD.encode(&payload);
+        let signed = [signer.protected.as_bytes(), b".", payload.as_bytes()];
+        if key.verify(&signed, &signer.signature).is_ok() {
+            return Ok(());
+        }
+    }
+    Err(SignatureError::Invalid)
 }
 
 /// Finds a key in what a host publishes: a JSON Web Key Set, or a DID document.
@@ -150,11 +157,18 @@ pub fn key_path(signer: &Signer, origin: &str) -> Option<String> {
     })
 }
 
-/// What is signed: the card without its signatures and without empty values, canonical.
-fn payload(card: &Value) -> Result<Vec<u8>, SignatureError> {
+/// What is signed: the card without its signatures and without empty values, canonical; then the same
+/// without its security schemes.
+fn payloads(card: &Value) -> Result<[Vec<u8>; 2], SignatureError> {
     let mut fields = card.as_object().cloned().unwrap_or_default();
     fields.remove("signatures");
-    let cleaned = cleaned(&Value::Object(fields)).unwrap_or_else(|| json!({}));
+    let whole = payload(&fields)?;
+    fields.remove("securitySchemes");
+    Ok([whole, payload(&fields)?])
+}
+
+fn payload(fields: &Map<String, Value>) -> Result<Vec<u8>, SignatureError> {
+    let cleaned = cleaned(&Value::Object(fields.clone())).unwrap_or_else(|| json!({}));
     canonical(&cleaned).map_err(|_error| SignatureError::NotCanonical)
 }
 

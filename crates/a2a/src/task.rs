@@ -5,6 +5,7 @@ use entente_lexicon::records::comms::{Artifact, TaskError, TaskState};
 use serde_json::{Value, json};
 
 use crate::message::{self, NOTES};
+use crate::rpc::RpcError;
 
 /// Returns A2A's name of a state. What was accepted and not begun is submitted there.
 #[must_use]
@@ -20,11 +21,26 @@ pub const fn state(state: TaskState) -> &'static str {
     }
 }
 
-/// Reads A2A's name of a state: the states that it stands for, none if there are none here.
-#[must_use]
-pub fn states(name: &str) -> Vec<TaskState> {
+/// Reads A2A's name of a state: the states that it stands for.
+fn states(name: &str) -> Vec<TaskState> {
     let all = TaskState::ALL.into_iter();
     all.filter(|known| state(*known) == name).collect()
+}
+
+/// Reads the filter of a list: the states that are wished, or all of them.
+///
+/// # Errors
+/// If it is no name of a state.
+pub fn filter(name: &str) -> Result<Option<Vec<TaskState>>, RpcError> {
+    match name {
+        "" | "TASK_STATE_UNSPECIFIED" => Ok(None),
+        // No task is ever in the state that only other agents know.
+        "TASK_STATE_AUTH_REQUIRED" => Ok(Some(Vec::new())),
+        _ => match states(name) {
+            none if none.is_empty() => Err(RpcError::params("`status` is A2A's name of a state.")),
+            some => Ok(Some(some)),
+        },
+    }
 }
 
 /// Tells whether who waits is answered: the task has ended, or waits for an answer.

@@ -28,9 +28,16 @@ fn card(open: bool) -> Value {
 #[test]
 fn a_signed_card_verifies_and_a_changed_one_does_not() {
     let signed = sign(&card(false), &key(), KID).unwrap();
-    let signer = &signers(&signed)[0];
+    let signers = signers(&signed);
+    assert_eq!(signers.len(), 2);
+    let signer = &signers[0];
     let public = key().verifying_key();
     assert_eq!(verify(&signed, signer, &public), Ok(()));
+    assert_eq!(verify(&signed, &signers[1], &public), Ok(()));
+    // The first covers the schemes.
+    let mut open = signed.clone();
+    open["securitySchemes"] = json!({});
+    assert!(verify(&open, signer, &public).is_err());
     // What is empty says nothing.
     let mut same = signed.clone();
     same["iconUrl"] = json!("");

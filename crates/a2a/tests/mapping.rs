@@ -172,10 +172,15 @@ fn events_tell_the_workers_words_alone_with_results_before_the_end() {
 #[test]
 fn every_state_has_a_name_and_each_name_its_states() {
     for known in TaskState::ALL {
-        assert!(task::states(task::state(known)).contains(&known));
+        let found = task::filter(task::state(known)).unwrap();
+        assert!(found.unwrap().contains(&known));
     }
-    assert!(task::states("TASK_STATE_AUTH_REQUIRED").is_empty());
-    assert!(task::states("").is_empty());
+    assert_eq!(
+        task::filter("TASK_STATE_AUTH_REQUIRED").unwrap(),
+        Some(Vec::new())
+    );
+    assert_eq!(task::filter("").unwrap(), None);
+    assert!(task::filter("working").is_err());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Field names are camelCase on the wire. Instants are RFC 3339 strings. Cursors are opaque.
 
+pub mod a2a;
 mod announcements;
 mod backups;
 pub mod blobs;
@@ -129,6 +130,9 @@ pub struct ChangeAgent {
     /// Whether it tells senders from now on that it has read their messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_receipts: Option<bool>,
+    /// Who may call it by A2A from now on, and what its card says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub a2a: Option<a2a::A2aSetting>,
 }
 
 /// `GET /agents`.
@@ -364,6 +368,13 @@ pub enum AgentNotice {
         /// The step.
         #[serde(flatten)]
         receipt: ReceiptView,
+    },
+    /// A task that came by A2A stands like this now.
+    Task {
+        /// The task's id.
+        id: String,
+        /// How it stands.
+        state: crate::records::comms::TaskState,
     },
     /// A message arrived.
     Message {

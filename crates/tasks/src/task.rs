@@ -285,6 +285,12 @@ impl Task {
         self.presumed
     }
 
+    /// Returns the worker's number for its latest question.
+    #[must_use]
+    pub const fn question(&self) -> u32 {
+        self.question
+    }
+
     /// Returns when it is asked for again after a failed attempt.
     #[must_use]
     pub const fn retry_at(&self) -> Option<Timestamp> {

@@ -35,3 +35,4 @@ mod webhooks;
 pub(crate) mod wire;
 
 pub use object::Agent;
+pub(crate) use tasks::CardWish;

@@ -16,6 +16,8 @@ use crate::store::d1::Directory;
 const MIN_ADMIN_KEY_CHARS: usize = 16;
 /// What every agent's token begins with.
 pub const TOKEN_PREFIX: &str = "ent_";
+/// What every key of an A2A caller begins with.
+pub const A2A_PREFIX: &str = "a2a_";
 /// What comes before a ticket in a socket's subprotocol.
 pub const TICKET_PROTOCOL: &str = "entente.ticket.";
 
@@ -61,7 +63,7 @@ pub async fn admit(
     access: Access,
     name: Option<&str>,
 ) -> Result<Caller, ApiError> {
-    if access == Access::Public {
+    if matches!(access, Access::Public | Access::A2aCaller) {
         return Ok(Caller::Anyone);
     }
     let Some(shown) = bearer(request)? else {
@@ -131,7 +133,11 @@ fn same(shown: &str, key: &str) -> bool {
     constant_time_eq(&sha256(&[shown.as_bytes()]), &sha256(&[key.as_bytes()]))
 }
 
-fn bearer(request: &Request) -> Result<Option<String>, ApiError> {
+/// Returns the key that a request shows, if it shows any.
+///
+/// # Errors
+/// If the platform cannot read headers.
+pub fn bearer(request: &Request) -> Result<Option<String>, ApiError> {
     let header = request.headers().get("authorization")?;
     Ok(header.as_deref().and_then(bearer_of).map(str::to_owned))
 }

@@ -1,6 +1,6 @@
 //! The access table: every route, and who may call it. Pure.
 
-use Access::{Admin, AdminOrAgent, AgentMail, AgentSocket, Public};
+use Access::{A2aCaller, Admin, AdminOrAgent, AgentMail, AgentSocket, Public};
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Access {
     /// As [`Access::AgentMail`]; or nobody yet, where the subprotocol carries a ticket that the
     /// agent's object will judge.
     AgentSocket,
+    /// Whom the agent's object admits: by a key that it gave, or anyone where its setting says so.
+    A2aCaller,
 }
 
 /// What a route does.
@@ -73,6 +75,8 @@ pub enum Route {
     Webhooks,
     AdminTasks,
     Blocks,
+    A2aCard,
+    A2aCall,
     AddPeer,
     ListPeers,
     ShowPeer,
@@ -468,6 +472,21 @@ pub const TABLE: &[Entry] = &[
         Route::Blocks,
     ),
     entry(
+        "GET",
+        "/a2a/:agent/.well-known/agent-card.json",
+        Public,
+        Route::A2aCard,
+    ),
+    entry("POST", "/a2a/:agent", A2aCaller, Route::A2aCall),
+    entry("POST", "/agents/:name/a2a/keys", AgentMail, Route::Tasks),
+    entry("GET", "/agents/:name/a2a/keys", AgentMail, Route::Tasks),
+    entry(
+        "DELETE",
+        "/agents/:name/a2a/keys/:id",
+        AgentMail,
+        Route::Tasks,
+    ),
+    entry(
         "POST",
         "/agents/:name/ticket",
         AgentMail,
@@ -687,6 +706,7 @@ mod tests {
                 "/xrpc/com.atproto.sync.getRecord",
                 "/xrpc/com.atproto.repo.getRecord",
                 "/xrpc/com.atproto.repo.listRecords",
+                "/a2a/:agent/.well-known/agent-card.json",
             ]
         );
         assert!(
@@ -695,6 +715,14 @@ mod tests {
                 .filter(|entry| entry.access == Public)
                 .all(|entry| entry.method == "GET")
         );
+    }
+
+    #[test]
+    fn calls_by_a2a_alone_are_judged_by_the_agent_that_is_called() {
+        for entry in TABLE {
+            let is_call = entry.route == Route::A2aCall;
+            assert_eq!(entry.access == A2aCaller, is_call, "{}", entry.path);
+        }
     }
 
     #[test]

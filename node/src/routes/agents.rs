@@ -13,10 +13,11 @@ use crate::auth::table::Route;
 use crate::error::ApiError;
 use crate::internal::{self, now, rng};
 use crate::lifecycle::bury;
+use crate::routes::a2a;
 use crate::routes::call::{Call, Ready, unknown_agent};
 use crate::routes::{body, reply};
 use crate::shapes::{AgentInit, CardPaper, InitAgent, Nothing, PublishCard};
-use crate::store::agents::{NewAgent, READ_RECEIPTS};
+use crate::store::agents::{A2A, NewAgent, READ_RECEIPTS};
 
 /// The longest name of a model.
 const MAX_MODEL_CHARS: usize = 200;
@@ -125,6 +126,12 @@ fn check(wish: &CreateAgent) -> Result<(AgentName, bool), ApiError> {
     }
     let admin_read = switch(wish, "adminRead")?;
     switch(wish, READ_RECEIPTS)?;
+    if let Some(setting) = wish.config.as_ref().and_then(|config| config.get(A2A)) {
+        let setting = serde_json::from_value(setting.clone());
+        a2a::check(&setting.map_err(|error| {
+            ApiError::bad_request("INVALID_BODY", format!("`config.a2a`: {error}."))
+        })?)?;
+    }
     Ok((name, admin_read))
 }
 
@@ -169,10 +176,19 @@ pub(super) async fn change(mut call: Call) -> Result<Response, ApiError> {
     let ready = call.ready().await?;
     let wish: ChangeAgent = body::json(&mut call.request).await?;
     let row = call.agent().await?;
-    if let Some(on) = wish.read_receipts {
+    let mut changes = Vec::new();
+    changes.extend(
+        wish.read_receipts
+            .map(|on| (READ_RECEIPTS, Value::Bool(on))),
+    );
+    if let Some(setting) = wish.a2a {
+        a2a::check(&setting)?;
+        changes.push((A2A, serde_json::to_value(setting)?));
+    }
+    for (name, value) in changes {
         call.audit("agent.change", row.name.as_str()).await?;
         let directory = call.directory()?;
-        if !directory.set_read_receipts(&row.object_id, on).await? {
+        if !directory.set(&row.object_id, name, &value).await? {
             return Err(unknown_agent(row.name.as_str()));
         }
     }

@@ -14,7 +14,7 @@ pub(super) const MAX_BODY_BYTES: usize = 96 * 1024;
 ///
 /// # Errors
 /// 413 `BODY_TOO_LARGE`.
-pub(super) async fn read(request: &mut Request) -> Result<Vec<u8>, ApiError> {
+pub(crate) async fn read(request: &mut Request) -> Result<Vec<u8>, ApiError> {
     let announced = request.headers().get("content-length")?;
     if announced.is_some_and(|text| {
         text.parse()

@@ -1,5 +1,6 @@
 //! Every route of the HTTP API, dispatched by the access table.
 
+mod a2a;
 mod agents;
 mod approval;
 mod backups;
@@ -135,6 +136,7 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         | Route::Webhooks => mail::forward(call, entry.route).await,
         Route::AddPeer => peers::add(call).await,
         Route::AdminTasks => tasks::list(&call).await,
+        Route::A2aCard | Route::A2aCall => a2a::serve(call, entry.route).await,
         Route::ListPeers => peers::list(&call).await,
         Route::ShowPeer => peer_detail::show(&call).await,
         Route::ProbePeer => peer_detail::probe(&call).await,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use entente_lexicon::api::a2a::A2aSetting;
 use entente_lexicon::api::{AgentView, PublicKeysView};
 use entente_lexicon::{Address, AgentName, Did, Host, Timestamp};
 use serde::Deserialize;
@@ -84,6 +85,8 @@ pub struct NewAgent<'a> {
 
 /// The setting by which an agent tells senders that it has read their messages.
 pub const READ_RECEIPTS: &str = "readReceipts";
+/// The setting that says who may call an agent by A2A.
+pub const A2A: &str = "a2a";
 
 const COLUMNS: &str = "object_id, name, did, status, model, config, admin_read, token_hash, \
                        public_keys, created_at, changed_at";
@@ -107,6 +110,15 @@ impl AgentRow {
         let config: BTreeMap<String, Value> =
             serde_json::from_str(&self.config).unwrap_or_default();
         config.get(READ_RECEIPTS) == Some(&Value::Bool(true))
+    }
+
+    /// Returns who may call this agent by A2A: nobody unless it was said.
+    #[must_use]
+    pub fn a2a(&self) -> A2aSetting {
+        let config: BTreeMap<String, Value> =
+            serde_json::from_str(&self.config).unwrap_or_default();
+        let setting = config.get(A2A).cloned().map(serde_json::from_value);
+        setting.and_then(Result::ok).unwrap_or_default()
     }
 
     /// Shows the agent as the API does.
@@ -369,18 +381,15 @@ impl Directory {
         Ok(self.run(sql, &[object_id.into(), hash.into()]).await? == 1)
     }
 
-    /// Decides whether senders are told that an agent has read their messages.
+    /// Sets one of an agent's settings. Returns `false` if there is no such agent any more.
     ///
     /// # Errors
     /// If D1 fails.
-    pub async fn set_read_receipts(&self, object_id: &str, on: bool) -> Result<bool, ApiError> {
+    pub async fn set(&self, object_id: &str, name: &str, value: &Value) -> Result<bool, ApiError> {
         let sql = "UPDATE agents SET config = json_set(config, '$.' || ?2, json(?3))
                    WHERE object_id = ?1 AND status = 'active'";
-        let on = if on { "true" } else { "false" };
-        let changes = self
-            .run(sql, &[object_id.into(), READ_RECEIPTS.into(), on.into()])
-            .await?;
-        Ok(changes == 1)
+        let params = [object_id.into(), name.into(), value.to_string().into()];
+        Ok(self.run(sql, &params).await? == 1)
     }
 
     /// Reads an agent's countersigned card and its identity log.

@@ -95,7 +95,7 @@ pub struct TaskView {
     pub context_id: Option<String>,
     /// `requester` or `worker`: which of the two this agent is.
     pub role: String,
-    /// The other agent's address.
+    /// The other agent's address; `a2a:` and a name where it is none of a network.
     pub peer: String,
     /// How it stands.
     pub status: TaskStatus,

@@ -49,7 +49,10 @@ impl Core {
                 Named::Unknown => return Err(unknown(&path.to_string())),
             }
         }
-        let mut readers = vec![format!("{}@{}", stored.peer, stored.host)];
+        // Who asked by A2A has no key that a record could be shared for.
+        let requester = stored.via.is_none();
+        let requester = requester.then(|| format!("{}@{}", stored.peer, stored.host));
+        let mut readers: Vec<String> = requester.into_iter().collect();
         if visibility == Visibility::Shared {
             readers.extend(self.tasks.store.helpers(stored.n)?);
         }

@@ -146,6 +146,7 @@ impl Core {
             parent: parent.as_ref().map(|parent| parent.n),
             depth: parent.map_or(1, |parent| parent.depth.saturating_add(1)),
             remote: is_remote(me, &contact.host),
+            via: None,
             created_at: now,
             changed_at: now,
             updated_at: now,

@@ -97,7 +97,8 @@ impl Core {
     ) -> Result<(), TaskFault> {
         self.tasks.prepare()?;
         let known = self.tasks.store.by_id(&place.id)?;
-        if known.as_ref().is_some_and(|known| known.peer != sender.did) {
+        let is_others = |known: &StoredTask| known.via.is_some() || known.peer != sender.did;
+        if known.as_ref().is_some_and(is_others) {
             return Err(UNKNOWN);
         }
         let role = known.as_ref().map(|known| known.task.role());
@@ -150,6 +151,7 @@ impl Core {
             parent: None,
             depth: 1,
             remote: is_remote(me, &sender.host),
+            via: None,
             created_at: now,
             changed_at: now,
             updated_at: now,
@@ -208,6 +210,7 @@ impl Core {
         self.tasks.store.insert_word(&NewWord {
             task: stored.n,
             outgoing: false,
+            untold: false,
             at,
             word: &word,
             late,

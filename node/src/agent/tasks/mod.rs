@@ -4,6 +4,7 @@
 //! answered. What has to be told goes as sealed mail, in order, until mail has it. Start reading at
 //! [`ask`] and [`hear`]; what is decided is decided in `entente_tasks`.
 
+mod a2a;
 mod artifacts;
 mod ask;
 mod handoff;
@@ -25,6 +26,8 @@ use entente_tasks::Refusal;
 
 use crate::error::ApiError;
 use crate::store::sqlite::Sqlite;
+use a2a::A2a;
+pub(crate) use a2a::CardWish;
 pub(super) use hear::TaskFault;
 use store::TaskStore;
 
@@ -34,6 +37,7 @@ const RETRY_MS: u64 = 30_000;
 /// An agent's tasks while its object is awake.
 pub(super) struct Tasks {
     store: TaskStore,
+    a2a: A2a,
     /// Whether the tables are known to be there.
     ready: Cell<bool>,
     /// Whether this life of the object has looked at what an earlier one left.
@@ -50,6 +54,7 @@ pub(super) struct Tasks {
 impl Tasks {
     pub(super) fn new(db: Rc<Sqlite>) -> Self {
         Self {
+            a2a: A2a::new(&db),
             store: TaskStore::new(db),
             ready: Cell::new(false),
             woken: Cell::new(false),
@@ -69,6 +74,7 @@ impl Tasks {
     fn prepare(&self) -> Result<(), ApiError> {
         if !self.ready.replace(true) {
             self.store.create()?;
+            self.a2a.create()?;
         }
         Ok(())
     }

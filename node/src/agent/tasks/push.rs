@@ -22,7 +22,7 @@ impl Core {
             Include::Reference => Ok(json!({
                 "id": id,
                 "role": stored.task.role().as_str(),
-                "peer": format!("{}@{}", stored.peer, stored.host),
+                "peer": self.peer_name(stored)?,
                 "state": stored.task.state(),
             })),
             Include::Content => {

@@ -18,7 +18,7 @@ impl Core {
     ) -> Result<Option<Response>, ApiError> {
         let path = request.path();
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-        if !matches!(parts.first(), Some(&"tasks" | &"handoffs")) {
+        if !matches!(parts.first(), Some(&"tasks" | &"handoffs" | &"a2a")) {
             return Ok(None);
         }
         self.tasks.prepare()?;
@@ -47,6 +47,30 @@ impl Core {
             (Method::Post, ["handoffs"]) => {
                 let done = self.hand_off(body::json(request).await?).await?;
                 Response::from_json(&done)?.with_status(202)
+            }
+            _ => return self.a2a_route(request, &parts).await,
+        };
+        Ok(Some(answer))
+    }
+
+    async fn a2a_route(
+        self: &Rc<Self>,
+        request: &mut Request,
+        parts: &[&str],
+    ) -> Result<Option<Response>, ApiError> {
+        let answer = match (request.method(), parts) {
+            (Method::Post, ["a2a", "call"]) => self.a2a_call(request).await?,
+            (Method::Post, ["a2a", "card"]) => {
+                Response::from_json(&self.a2a_card(&request.json().await?)?)?
+            }
+            (Method::Post, ["a2a", "keys"]) => {
+                let made = self.make_a2a_key(&body::json(request).await?)?;
+                Response::from_json(&made)?.with_status(201)
+            }
+            (Method::Get, ["a2a", "keys"]) => Response::from_json(&self.list_a2a_keys()?)?,
+            (Method::Delete, ["a2a", "keys", id]) => {
+                self.revoke_a2a_key(id)?;
+                Response::empty()?.with_status(204)
             }
             _ => return Ok(None),
         };

@@ -172,6 +172,7 @@ impl Core {
         if state != before {
             self.push_task(me, stored)?;
         }
+        self.tasks.a2a.watch.changed(stored.n);
         if !canceled && (!state.is_final() || state == before) {
             return Ok(());
         }

@@ -17,10 +17,11 @@ const SCHEMA: &[&str] = &[
         n INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE, role TEXT NOT NULL,
         peer TEXT NOT NULL, host TEXT NOT NULL, state TEXT NOT NULL, machine TEXT NOT NULL,
         due INTEGER, parent INTEGER, depth INTEGER NOT NULL, context BLOB, remote INTEGER NOT NULL,
-        created_at INTEGER NOT NULL, changed_at INTEGER NOT NULL, updated_at INTEGER NOT NULL)",
+        via INTEGER, created_at INTEGER NOT NULL, changed_at INTEGER NOT NULL, updated_at INTEGER NOT NULL)",
     "CREATE INDEX IF NOT EXISTS tasks_due ON tasks(due) WHERE due IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS tasks_by_parent ON tasks(parent) WHERE parent IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS tasks_by_state ON tasks(state, n)",
+    "CREATE INDEX IF NOT EXISTS tasks_by_caller ON tasks(via, changed_at, n) WHERE via IS NOT NULL",
     "CREATE TABLE IF NOT EXISTS task_words(
         n INTEGER PRIMARY KEY AUTOINCREMENT, task INTEGER NOT NULL, outgoing INTEGER NOT NULL,
         at INTEGER NOT NULL, word TEXT NOT NULL, late INTEGER NOT NULL, body BLOB NOT NULL,
@@ -32,7 +33,7 @@ const SCHEMA: &[&str] = &[
 ];
 
 const COLUMNS: &str = "n, id, role, peer, host, machine, parent, depth, remote, created_at, \
-                       changed_at, updated_at";
+                       changed_at, updated_at, via";
 
 /// A task as it is kept.
 #[derive(Clone)]
@@ -40,7 +41,7 @@ pub(super) struct StoredTask {
     /// Its row; 0 before there is one.
     pub(super) n: u64,
     pub(super) id: MessageId,
-    /// The other agent, and its host.
+    /// The other agent, and its host; this one where `via` says who else it is.
     pub(super) peer: Did,
     pub(super) host: String,
     pub(super) task: Task,
@@ -50,6 +51,8 @@ pub(super) struct StoredTask {
     pub(super) depth: u32,
     /// Whether the other agent is of another network.
     pub(super) remote: bool,
+    /// Who is on the other side by A2A: of a worker's task the number of its caller.
+    pub(super) via: Option<u64>,
     pub(super) created_at: Timestamp,
     /// When it came to stand as it does.
     pub(super) changed_at: Timestamp,
@@ -73,6 +76,8 @@ pub(super) struct StoredWord {
 pub(super) struct NewWord<'a> {
     pub(super) task: u64,
     pub(super) outgoing: bool,
+    /// Whether the other side has to be told.
+    pub(super) untold: bool,
     pub(super) at: Timestamp,
     pub(super) word: &'a Word,
     pub(super) late: bool,
@@ -92,6 +97,30 @@ pub(super) struct Listing {
     /// Tasks before this row; all of them unless said.
     pub(super) before: Option<u64>,
     pub(super) limit: u32,
+}
+
+/// Which of a caller's tasks a list shows.
+pub(super) struct OfCaller {
+    pub(super) caller: u64,
+    pub(super) states: Option<Vec<TaskState>>,
+    pub(super) context: Option<Vec<u8>>,
+    /// Those that came to stand as they do after this.
+    pub(super) after: Option<Timestamp>,
+}
+
+impl OfCaller {
+    const CONDITION: &str = "role = 'worker' AND via = ?1
+        AND (?2 IS NULL OR state IN (SELECT value FROM json_each(?2)))
+        AND (?3 IS NULL OR context = ?3) AND (?4 IS NULL OR changed_at > ?4)";
+
+    fn params(&self) -> Vec<SqlStorageValue> {
+        params![
+            self.caller,
+            self.states.as_deref().map(names),
+            self.context.as_deref(),
+            self.after
+        ]
+    }
 }
 
 /// Typed access to the tables of tasks.
@@ -148,8 +177,8 @@ impl TaskStore {
     ) -> Result<u64, StoreError> {
         let row = self.db.row(
             "INSERT INTO tasks(id, role, peer, host, state, machine, due, parent, depth, context,
-                remote, created_at, changed_at, updated_at)
-             VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING n",
+                remote, via, created_at, changed_at, updated_at)
+             VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING n",
             params![
                 new.id.to_bytes(),
                 new.task.role().as_str(),
@@ -162,6 +191,7 @@ impl TaskStore {
                 new.depth,
                 context,
                 new.remote,
+                new.via,
                 new.created_at,
                 new.changed_at,
                 new.updated_at,
@@ -194,7 +224,6 @@ impl TaskStore {
     }
 
     pub(super) fn list(&self, wanted: &Listing) -> Result<Vec<StoredTask>, StoreError> {
-        let states: Vec<_> = wanted.states.iter().map(|state| state.as_str()).collect();
         let sql = format!(
             "SELECT {COLUMNS} FROM tasks
              WHERE (?1 = '[]' OR state IN (SELECT value FROM json_each(?1)))
@@ -206,7 +235,7 @@ impl TaskStore {
         let rows = self.db.rows(
             &sql,
             params![
-                serde_json::to_string(&states).unwrap_or_default(),
+                names(&wanted.states),
                 wanted.role.map(Role::as_str),
                 wanted.peer.as_deref(),
                 wanted.context.as_deref(),
@@ -216,6 +245,41 @@ impl TaskStore {
             ],
         )?;
         rows.iter().map(task).collect()
+    }
+
+    /// Lists a caller's tasks: those that changed last come first.
+    pub(super) fn list_of_caller(
+        &self,
+        wanted: &OfCaller,
+        before: Option<(Timestamp, u64)>,
+        limit: u32,
+    ) -> Result<Vec<StoredTask>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM tasks WHERE {}
+                AND (?5 IS NULL OR (changed_at, n) < (?5, ?6))
+             ORDER BY changed_at DESC, n DESC LIMIT ?7",
+            OfCaller::CONDITION
+        );
+        let mut params = wanted.params();
+        params.extend(params![
+            before.map(|(at, _)| at),
+            before.map(|(_, n)| n),
+            limit
+        ]);
+        self.db.rows(&sql, params)?.iter().map(task).collect()
+    }
+
+    /// Counts what [`TaskStore::list_of_caller`] lists.
+    pub(super) fn count_of_caller(&self, wanted: &OfCaller) -> Result<u32, StoreError> {
+        let sql = format!("SELECT count(*) FROM tasks WHERE {}", OfCaller::CONDITION);
+        count(self.db.row(&sql, wanted.params())?)
+    }
+
+    /// Counts the open tasks of a caller.
+    pub(super) fn count_open_via(&self, caller: u64) -> Result<u32, StoreError> {
+        let sql = "SELECT count(*) FROM tasks WHERE role = 'worker' AND via = ?
+             AND state IN ('submitted', 'accepted', 'working', 'input-required')";
+        count(self.db.row(sql, params![caller])?)
     }
 
     /// Returns the tasks that are directly part of one and have not ended.
@@ -243,7 +307,7 @@ impl TaskStore {
     /// Counts the open tasks, of one peer where it is named.
     pub(super) fn count_open(&self, peer: Option<&Did>) -> Result<u32, StoreError> {
         count(self.db.row(
-            "SELECT count(*) FROM tasks WHERE (?1 IS NULL OR peer = ?1)
+            "SELECT count(*) FROM tasks WHERE (?1 IS NULL OR peer = ?1 AND via IS NULL)
              AND state IN ('submitted', 'accepted', 'working', 'input-required')",
             params![peer.map(Did::as_str)],
         )?)
@@ -275,7 +339,7 @@ impl TaskStore {
                 serde_json::to_string(new.word).map_err(|_error| StoreError::Column(0))?,
                 new.late,
                 new.body.as_slice(),
-                new.outgoing.then_some(1_u32),
+                new.untold.then_some(1_u32),
                 new.request.map(|(key, _)| key.as_str()),
                 new.request.map(|(_, digest)| digest.to_vec()),
             ],
@@ -293,6 +357,26 @@ impl TaskStore {
 
     pub(super) fn words(&self, task: u64) -> Result<Vec<StoredWord>, StoreError> {
         self.words_where("task = ? ORDER BY n", params![task])
+    }
+
+    /// Returns the words on a task after this one.
+    pub(super) fn words_after(&self, task: u64, n: u64) -> Result<Vec<StoredWord>, StoreError> {
+        self.words_where("task = ? AND n > ? ORDER BY n", params![task, n])
+    }
+
+    /// Returns this agent's last word on a task.
+    pub(super) fn last_said(&self, task: u64) -> Result<Option<StoredWord>, StoreError> {
+        let found = self.words_where(
+            "task = ? AND outgoing = 1 ORDER BY n DESC LIMIT 1",
+            params![task],
+        )?;
+        Ok(found.into_iter().next())
+    }
+
+    /// Counts what the other side said.
+    pub(super) fn count_incoming(&self, task: u64) -> Result<u32, StoreError> {
+        let sql = "SELECT count(*) FROM task_words WHERE task = ? AND outgoing = 0";
+        count(self.db.row(sql, params![task])?)
     }
 
     /// Returns the request of a task.
@@ -372,6 +456,11 @@ impl TaskStore {
     }
 }
 
+fn names(states: &[TaskState]) -> String {
+    let names: Vec<_> = states.iter().map(|state| state.as_str()).collect();
+    serde_json::to_string(&names).unwrap_or_default()
+}
+
 fn machine(task: &Task) -> Result<String, StoreError> {
     serde_json::to_string(task).map_err(|_error| StoreError::Column(5))
 }
@@ -400,6 +489,7 @@ fn task(row: &Row) -> Result<StoredTask, StoreError> {
         created_at: row.timestamp(9)?,
         changed_at: row.timestamp(10)?,
         updated_at: row.timestamp(11)?,
+        via: row.optional(12, Row::integer)?,
     })
 }
 

@@ -35,6 +35,8 @@ impl Core {
         Ok(self.tasks.store.insert_word(&NewWord {
             task: stored.n,
             outgoing: true,
+            // Who asked by A2A looks, or is pushed to.
+            untold: stored.via.is_none(),
             at,
             word,
             late: false,
@@ -154,13 +156,15 @@ impl Core {
         let role = stored.task.role();
         let decides = match role {
             Role::Requester => state == TaskState::Submitted || stored.task.presumed().is_some(),
-            Role::Worker => state != TaskState::Submitted,
+            // Whoever asks by A2A has no side that would tell.
+            Role::Worker => state != TaskState::Submitted || stored.via.is_some(),
         };
         if !decides && !stored.remote {
             return;
         }
-        let ours = address(&me.did, &me.host);
-        let theirs = format!("{}@{}", stored.peer, stored.host);
+        let ours = Some(address(&me.did, &me.host));
+        let theirs = stored.via.is_none();
+        let theirs = theirs.then(|| format!("{}@{}", stored.peer, stored.host));
         let (from, to) = match role {
             Role::Requester => (ours, theirs),
             Role::Worker => (theirs, ours),
@@ -168,8 +172,8 @@ impl Core {
         self.report(NewEvent {
             kind: format!("task.{}", state.as_str()),
             at,
-            from: Some(from),
-            to: Some(to),
+            from,
+            to,
             message: Some(stored.id.to_string()),
             peer: stored.remote.then(|| stored.host.clone()),
             ..NewEvent::default()

@@ -133,19 +133,32 @@ impl Core {
                 let new: Vec<_> = new.collect();
                 artifacts.extend(new);
             }
-            history.push(TaskEntry {
-                direction: if word.outgoing { "out" } else { "in" }.to_owned(),
-                at: word.at,
-                attempt: word.word.attempt,
-                n: word.word.n,
-                late: word.late,
-                undelivered: word.code.clone(),
-                record,
-            });
+            history.push(entry(word, record));
         }
         view.artifacts = Some(artifacts);
         view.history = Some(history);
         Ok(view)
+    }
+
+    /// Shows one task with this agent's last word and nothing else of its history.
+    pub(super) fn brief_view(&self, me: &Me, stored: &StoredTask) -> Result<TaskView, ApiError> {
+        let last = self.tasks.store.last_said(stored.n)?;
+        let mut view = self.task_head(stored)?;
+        view.request = self.request_or_none(me, stored)?;
+        self.fill_status(me, stored, last.as_ref(), &mut view)?;
+        let history = last.iter().map(|word| self.task_entry(me, stored, word));
+        view.history = Some(history.collect::<Result<_, _>>()?);
+        Ok(view)
+    }
+
+    /// Shows one word of a task's history.
+    pub(super) fn task_entry(
+        &self,
+        me: &Me,
+        stored: &StoredTask,
+        word: &StoredWord,
+    ) -> Result<TaskEntry, ApiError> {
+        Ok(entry(word, record::open(me, &stored.id, word)?))
     }
 
     /// What is known of a task without opening anything.
@@ -157,7 +170,7 @@ impl Core {
             id: stored.id.to_string(),
             context_id: None,
             role: task.role().as_str().to_owned(),
-            peer: format!("{}@{}", stored.peer, stored.host),
+            peer: self.peer_name(stored)?,
             status: TaskStatus {
                 state: task.state(),
                 timestamp: stored.changed_at,
@@ -177,6 +190,14 @@ impl Core {
             artifacts: None,
             history: None,
         })
+    }
+
+    /// Who is on the other side.
+    pub(super) fn peer_name(&self, stored: &StoredTask) -> Result<String, ApiError> {
+        match stored.via {
+            None => Ok(format!("{}@{}", stored.peer, stored.host)),
+            Some(caller) => self.a2a_name(caller),
+        }
     }
 
     /// Opens what was said last.
@@ -233,6 +254,18 @@ impl Core {
         let word = self.tasks.store.request_word(stored.n)?;
         word.map(|word| record::open(me, &stored.id, &word))
             .transpose()
+    }
+}
+
+fn entry(word: &StoredWord, record: Value) -> TaskEntry {
+    TaskEntry {
+        direction: if word.outgoing { "out" } else { "in" }.to_owned(),
+        at: word.at,
+        attempt: word.word.attempt,
+        n: word.word.n,
+        late: word.late,
+        undelivered: word.code.clone(),
+        record,
     }
 }
 

@@ -9,8 +9,9 @@ use super::source;
 use super::{Files, LIMITS};
 
 /// Where a first part of a path such as `federation::link::dial::LATER_MS` leads.
-const CRATES: [(&str, &str); 10] = [
+const CRATES: [(&str, &str); 11] = [
     ("federation", "federation/src"),
+    ("a2a", "crates/a2a/src"),
     ("firehose", "crates/firehose/src"),
     ("lexicon", "crates/lexicon/src"),
     ("memory", "crates/memory/src"),
