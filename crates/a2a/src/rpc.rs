@@ -35,8 +35,6 @@ pub enum Reason {
     TaskNotFound,
     /// The task has ended.
     TaskNotCancelable,
-    /// Nothing is pushed.
-    PushNotSupported,
     /// It cannot be done as the task stands, or not at all.
     Unsupported,
     /// What is said cannot be passed on.
@@ -59,7 +57,6 @@ impl Reason {
             Self::Internal => -32_603,
             Self::TaskNotFound => -32_001,
             Self::TaskNotCancelable => -32_002,
-            Self::PushNotSupported => -32_003,
             Self::Unsupported => -32_004,
             Self::ContentType => -32_005,
             Self::NoExtendedCard => -32_007,
@@ -78,7 +75,6 @@ impl Reason {
             Self::Internal => "INTERNAL_ERROR",
             Self::TaskNotFound => "TASK_NOT_FOUND",
             Self::TaskNotCancelable => "TASK_NOT_CANCELABLE",
-            Self::PushNotSupported => "PUSH_NOTIFICATION_NOT_SUPPORTED",
             Self::Unsupported => "UNSUPPORTED_OPERATION",
             Self::ContentType => "CONTENT_TYPE_NOT_SUPPORTED",
             Self::NoExtendedCard => "EXTENDED_AGENT_CARD_NOT_CONFIGURED",

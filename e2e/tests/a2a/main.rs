@@ -9,25 +9,43 @@
 mod calls;
 mod intruders;
 mod killed;
+mod pushes;
 mod sdk;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use entente_e2e::wait::wait_for;
-use entente_e2e::{Agent, Deployment, Options, Reply};
+use entente_e2e::{Agent, Deployment, Options, Receiver, Reply};
 use sdk::Sdk;
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
+struct Shared {
+    deployment: Deployment,
+    receiver: Receiver,
+}
+
 /// Some of these tests kill the network, so they take turns.
-fn deployment() -> (MutexGuard<'static, ()>, &'static Deployment) {
+fn shared() -> (MutexGuard<'static, ()>, &'static Shared) {
     static TURN: Mutex<()> = Mutex::new(());
-    static SHARED: OnceLock<Deployment> = OnceLock::new();
+    static SHARED: OnceLock<Shared> = OnceLock::new();
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let shared = SHARED.get_or_init(|| Options::default().networks(1).bare().start());
+    let shared = SHARED.get_or_init(|| {
+        let receiver = Receiver::start();
+        let options = Options::default().networks(1).bare();
+        Shared {
+            deployment: options.dev_host(&receiver.host).start(),
+            receiver,
+        }
+    });
     (turn, shared)
+}
+
+fn deployment() -> (MutexGuard<'static, ()>, &'static Deployment) {
+    let (turn, shared) = shared();
+    (turn, &shared.deployment)
 }
 
 /// An agent that is called with keys, or by anyone.

@@ -32,7 +32,7 @@ impl Core {
         record: &Value,
         (at, key): (Timestamp, Option<&Key>),
     ) -> Result<u64, ApiError> {
-        Ok(self.tasks.store.insert_word(&NewWord {
+        let n = self.tasks.store.insert_word(&NewWord {
             task: stored.n,
             outgoing: true,
             // Who asked by A2A looks, or is pushed to.
@@ -42,7 +42,11 @@ impl Core {
             late: false,
             body: record::seal(me, &stored.id, true, word, record)?,
             request: key,
-        })?)
+        })?;
+        if stored.via.is_some() {
+            self.a2a_push(me, stored, (word, record), at)?;
+        }
+        Ok(n)
     }
 
     /// As [`Core::say`], for what the object says of its own accord.

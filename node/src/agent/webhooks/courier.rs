@@ -75,6 +75,13 @@ impl Core {
         Ok(self.webhooks.store.remove_target(id)?)
     }
 
+    /// Returns what whoever made a target wanted to know of it; nothing if there is no such target.
+    pub(in crate::agent) fn target_settings(&self, id: &str) -> Result<Option<Value>, ApiError> {
+        let stored = self.webhooks.store.target(id)?;
+        let config = stored.map(|stored| self.open_target(&stored));
+        Ok(config.transpose()?.map(|config| config.settings))
+    }
+
     /// Writes down what is to be sent. Returns whether it will be: a target that is disabled, or gone, is
     /// sent nothing. To be called in the transaction of what it tells of.
     pub(in crate::agent) fn push(&self, target: &str, push: &Push<'_>) -> Result<bool, ApiError> {

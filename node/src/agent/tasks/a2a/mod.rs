@@ -5,6 +5,7 @@
 //! worker says is looked up, streamed, or pushed. Start reading at [`serve`].
 
 mod callers;
+mod push;
 mod serve;
 mod store;
 mod stream;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use entente_a2a::params::{Configuration, ListParams, Wanted};
-use entente_a2a::rpc::{self, Call, Reason, RpcError};
+use entente_a2a::rpc::{self, Call, RpcError};
 use entente_a2a::signature;
 use entente_a2a::{card::Card, task};
 use entente_lexicon::api::tasks::TaskView;
@@ -100,12 +100,12 @@ impl Core {
     ) -> Result<Answer, RpcError> {
         let value = match wanted {
             Wanted::Send { params, streams } => {
-                let stored = self.a2a_hear(me, caller, &params.message)?;
                 let Configuration {
                     return_immediately,
                     history_length,
-                    ..
+                    task_push_notification_config: place,
                 } = params.configuration;
+                let stored = self.a2a_hear(me, caller, &params.message, place)?;
                 if streams {
                     return Ok(Answer::Stream(Box::new(stored)));
                 }
@@ -135,15 +135,10 @@ impl Core {
                 return Ok(Answer::Stream(Box::new(stored)));
             }
             Wanted::List(params) => self.a2a_list(me, caller, &params)?,
-            Wanted::SetPush(_)
-            | Wanted::GetPush(_)
-            | Wanted::ListPush(_)
-            | Wanted::DeletePush(_) => {
-                return Err(RpcError::new(
-                    Reason::PushNotSupported,
-                    "This agent does not push: stream, or ask with GetTask.",
-                ));
-            }
+            Wanted::SetPush(config) => self.a2a_set_push(me, caller, config)?,
+            Wanted::GetPush(params) => self.a2a_get_push(me, caller, &params)?,
+            Wanted::ListPush(params) => self.a2a_list_pushes(me, caller, &params)?,
+            Wanted::DeletePush(params) => self.a2a_delete_push(me, caller, &params)?,
         };
         Ok(Answer::Value(value))
     }

@@ -1,4 +1,4 @@
-//! The tables of A2A: who may call.
+//! The tables of A2A: who may call, and where tasks are told.
 
 use std::rc::Rc;
 
@@ -8,9 +8,14 @@ use entente_lexicon::api::a2a::A2aKeyView;
 use crate::params;
 use crate::store::sqlite::{Row, Sqlite, StoreError};
 
-const SCHEMA: &[&str] = &["CREATE TABLE IF NOT EXISTS a2a_callers(
+const SCHEMA: &[&str] = &[
+    "CREATE TABLE IF NOT EXISTS a2a_callers(
         n INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, hash TEXT NOT NULL UNIQUE,
-        created_at INTEGER NOT NULL, revoked_at INTEGER)"];
+        created_at INTEGER NOT NULL, revoked_at INTEGER)",
+    "CREATE TABLE IF NOT EXISTS a2a_places(
+        task INTEGER NOT NULL, id TEXT NOT NULL, target TEXT NOT NULL, PRIMARY KEY(task, id))
+        WITHOUT ROWID",
+];
 
 /// Typed access to the tables of A2A.
 #[derive(Clone)]
@@ -83,5 +88,27 @@ impl A2aStore {
         let sql = "UPDATE a2a_callers SET revoked_at = coalesce(revoked_at, ?) WHERE n = ?
                    RETURNING n";
         Ok(self.db.row(sql, params![at, n])?.is_some())
+    }
+
+    /// Writes down where a task is told: the place's name, and its target.
+    pub(super) fn add_place(&self, task: u64, id: &str, target: &str) -> Result<(), StoreError> {
+        let sql = "INSERT INTO a2a_places(task, id, target) VALUES(?, ?, ?)";
+        self.db.exec(sql, params![task, id, target])
+    }
+
+    /// Returns where a task is told: names, and targets.
+    pub(super) fn places(&self, task: u64) -> Result<Vec<(String, String)>, StoreError> {
+        let sql = "SELECT id, target FROM a2a_places WHERE task = ? ORDER BY id";
+        let rows = self.db.rows(sql, params![task])?;
+        rows.iter()
+            .map(|row| Ok((row.text(0)?, row.text(1)?)))
+            .collect()
+    }
+
+    /// Forgets a place; returns its target, if there was one.
+    pub(super) fn remove_place(&self, task: u64, id: &str) -> Result<Option<String>, StoreError> {
+        let sql = "DELETE FROM a2a_places WHERE task = ? AND id = ? RETURNING target";
+        let row = self.db.row(sql, params![task, id])?;
+        row.map(|row| row.text(0)).transpose()
     }
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use entente_a2a::message;
-use entente_a2a::params::Message;
+use entente_a2a::params::{Message, PushConfig};
 use entente_a2a::rpc::{Reason, RpcError};
 use entente_lexicon::MessageId;
 use entente_lexicon::api::AgentNotice;
@@ -36,6 +36,7 @@ impl Core {
         me: &Me,
         caller: u64,
         said: &Message,
+        place: Option<PushConfig>,
     ) -> Result<StoredTask, RpcError> {
         let content = message::content(said)?;
         let key = once(caller, said)?;
@@ -45,9 +46,14 @@ impl Core {
         // What has to be told is told by a later life if this one ends now.
         self.wake_in(RETRY_MS);
         let stored = if said.task_id.is_empty() {
-            self.a2a_begin(me, caller, (said, content), key.as_ref())?
+            self.a2a_begin(me, caller, (said, content, place), key.as_ref())?
         } else {
-            self.a2a_answer_question(me, caller, (said, content), key.as_ref())?
+            let stored = self.a2a_answer_question(me, caller, (said, content), key.as_ref())?;
+            if let Some(place) = place {
+                let add = || self.a2a_add_push(&stored, place);
+                self.tasks.store.transaction(add)?;
+            }
+            stored
         };
         self.a2a_settled(me, &stored);
         Ok(stored)
@@ -57,7 +63,7 @@ impl Core {
         &self,
         me: &Me,
         caller: u64,
-        (said, content): (&Message, Value),
+        (said, content, place): (&Message, Value, Option<PushConfig>),
         key: Option<&Key>,
     ) -> Result<StoredTask, RpcError> {
         let now = internal::now();
@@ -110,6 +116,9 @@ impl Core {
             stored.n = self.tasks.store.insert(&stored, Some(&context))?;
             self.a2a_note(me, &stored, (&record, word), key)?;
             self.push_task(me, &stored)?;
+            if let Some(place) = place {
+                self.a2a_add_push(&stored, place)?;
+            }
             Ok(stored.clone())
         })
     }
