@@ -281,7 +281,7 @@ pub async fn forward(
     request: &Request,
     path: &str,
     set: &[(&str, &str)],
-    body: Forwarded,
+    body: &Forwarded,
 ) -> Result<Response, ApiError> {
     let headers = Headers::new();
     for (name, value) in request.headers().entries() {

@@ -92,3 +92,54 @@ fn a_new_token_replaces_the_old_one() {
         200
     );
 }
+
+#[test]
+fn a_token_that_was_used_ends_with_its_replacement() {
+    let alpha = deployment().network("alpha");
+    let agent = alpha.create_agent("token-often");
+    let inbox = agent.path("/inbox");
+    let send = json!({ "to": agent.address, "content": { "kind": "text", "text": "to myself" } });
+    let other = alpha.create_agent("token-other");
+    let mut client = agent.client.clone();
+    for _round in 0..3 {
+        // Used twice, so that the network has it at hand.
+        assert_eq!(client.get(&inbox).status, 200);
+        assert_eq!(client.get(&inbox).status, 200);
+        client.get(&other.path("/inbox")).refused(403, "FORBIDDEN");
+        let fresh = client.post(&agent.path("/token"), &json!({})).expect(200);
+        client.get(&inbox).refused(401, "UNAUTHENTICATED");
+        client
+            .post(&agent.path("/messages"), &send)
+            .refused(401, "UNAUTHENTICATED");
+        client = alpha.public.with_key(fresh["token"].as_str().unwrap());
+    }
+    assert_eq!(client.get(&inbox).status, 200);
+    assert_eq!(alpha.admin.delete(&agent.path("")).status, 204);
+    client.get(&inbox).refused(401, "UNAUTHENTICATED");
+}
+
+#[test]
+fn of_tokens_made_at_the_same_time_one_is_good() {
+    let alpha = deployment().network("alpha");
+    let agent = alpha.create_agent("token-race");
+    let path = agent.path("/token");
+    let made: Vec<_> = std::thread::scope(|scope| {
+        let turns: Vec<_> = (0..6)
+            .map(|_| scope.spawn(|| alpha.admin.post(&path, &json!({}))))
+            .collect();
+        turns.into_iter().map(|turn| turn.join().unwrap()).collect()
+    });
+    let (good, late): (Vec<_>, Vec<_>) = made.into_iter().partition(|reply| reply.status == 200);
+    for reply in late {
+        reply.refused(409, "AGENT_CHANGED");
+    }
+    let opens = good.iter().filter(|reply| {
+        let token = reply.value()["token"].as_str().unwrap().to_owned();
+        let client = alpha.public.with_key(&token);
+        // Asked twice: what was looked up once is remembered.
+        let first = client.get(&agent.path("/inbox")).status;
+        assert_eq!(client.get(&agent.path("/inbox")).status, first);
+        first == 200
+    });
+    assert_eq!(opens.count(), 1);
+}

@@ -5,8 +5,10 @@ use std::rc::Rc;
 use entente_trust::identity::Log;
 
 use crate::agent::core::Core;
+use crate::auth::recall::Outdate;
 use crate::backup::wire::{Back, PutBack};
 use crate::error::ApiError;
+use crate::internal;
 
 impl Core {
     /// Has the relay told of changes that no backup has.
@@ -28,6 +30,10 @@ impl Core {
         wish.replace |= self.is_deleted();
         self.keeper
             .put_back(&wish, || {
+                // Whoever called it before it was lost is looked up anew.
+                self.outdate(Outdate {
+                    version: internal::now().0,
+                })?;
                 // Its revisions begin anew: the replica may have seen later ones.
                 self.end_replica_life()?;
                 self.abandon_uploads()?;

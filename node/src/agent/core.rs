@@ -47,6 +47,8 @@ pub(super) struct Core {
     pub(super) keeper: Keeper,
     /// The identity, once it has been unsealed in this life of the object.
     pub(super) me: RefCell<Option<Rc<Me>>>,
+    /// The version that a remembered row of this agent must have, once it has been read.
+    pub(super) oldest_row: Cell<Option<u64>>,
     /// When the next retry is due, so that the alarm is set only when that changes.
     pub(super) alarm: Rc<Cell<Option<Timestamp>>>,
 }
@@ -71,6 +73,7 @@ impl Core {
             webhooks: Webhooks::new(Rc::clone(&db)),
             reporter: Reporter::new(env.clone()),
             me: RefCell::new(None),
+            oldest_row: Cell::new(None),
             alarm: Rc::new(Cell::new(None)),
             state,
             env,

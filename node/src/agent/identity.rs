@@ -191,6 +191,7 @@ impl Core {
             let _ = socket.close(Some(1000), Some("the agent was deleted"));
         }
         self.me.replace(None);
+        self.oldest_row.set(None);
         // From here on nobody adds anything.
         self.store.create()?;
         let born = self.kept()?;

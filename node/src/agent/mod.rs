@@ -21,6 +21,7 @@ mod marks;
 mod memory;
 mod object;
 mod outbox;
+mod outdated;
 mod prekeys;
 mod read;
 mod repo;

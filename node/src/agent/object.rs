@@ -19,6 +19,7 @@ use crate::agent::core::Core;
 use crate::agent::read::Page;
 use crate::agent::repo::RepoTree;
 use crate::agent::wire::{self, PrekeyReply};
+use crate::auth::recall;
 use crate::drill;
 use crate::error::{ApiError, answer};
 use crate::internal::{self, READ_RECEIPTS};
@@ -58,6 +59,11 @@ impl DurableObject for Agent {
             return drilled;
         }
         let id = internal::request_id(&request);
+        match core.is_outdated(&request) {
+            Ok(false) => {}
+            Ok(true) => return Ok(Response::empty()?.with_status(recall::STALE)),
+            Err(error) => return answer(Err(error), &id),
+        }
         let was_put_back = request.path() == "/restore";
         let outcome = core.route(request).await;
         if was_put_back {
@@ -225,6 +231,7 @@ impl Core {
                 self.published(seq)?;
             }
             (Method::Post, "/reseal") => self.reseal()?,
+            (Method::Post, "/outdate") => self.outdate(request.json().await?)?,
             (Method::Post, "/destroy") => self.destroy().await?,
             (Method::Post, "/backup") => {
                 let wish = wire::read(request).await?;

@@ -5,12 +5,11 @@
 //! along the paths of what was written, and one signature covers the batch.
 
 use entente_lexicon::{Did, RecordPath, Tid};
-use entente_memory::repo::{Cid, Commit, Diff, Key, SignedCommit, Tree, TreeError};
+use entente_memory::repo::{Cid, Commit, Key, SignedCommit, Tree, TreeError};
 use entente_trust::crypto::secp256k1::SigningKey;
 use entente_trust::memory::Level;
 
 use crate::agent::core::Core;
-use crate::agent::repo_store::Nodes;
 use crate::error::ApiError;
 use crate::internal;
 use crate::store::sqlite::StoreError;
@@ -78,7 +77,7 @@ impl Core {
         if let Some(before) = before.as_ref().filter(same) {
             return Ok(before.clone());
         }
-        store_diff(&nodes, &diff)?;
+        nodes.change(&diff)?;
         let micros = internal::now().0.saturating_mul(1_000);
         let commit = Commit {
             did: did.clone(),
@@ -109,11 +108,4 @@ impl Core {
 
 fn decode(head: &[u8]) -> Result<SignedCommit, ApiError> {
     SignedCommit::decode(head).map_err(ApiError::internal)
-}
-
-fn store_diff(nodes: &Nodes, diff: &Diff) -> Result<(), StoreError> {
-    for (cid, node) in &diff.new {
-        nodes.put(cid, node)?;
-    }
-    diff.removed.iter().try_for_each(|cid| nodes.remove(cid))
 }

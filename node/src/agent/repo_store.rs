@@ -1,10 +1,14 @@
 //! Trees and commits in the agent's SQLite.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use data_encoding::HEXLOWER;
 use entente_lexicon::RecordPath;
-use entente_memory::repo::{Blocks, Cid};
+use entente_memory::repo::{Blocks, Cid, Diff};
 use entente_trust::memory::DekId;
+use serde::Serialize;
 
 use crate::agent::repo::RepoTree;
 use crate::agent::store::AgentStore;
@@ -19,9 +23,47 @@ pub(super) const REPO_SCHEMA: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS repo_heads(tree INTEGER PRIMARY KEY, head BLOB NOT NULL)",
 ];
 
+/// Nodes kept in memory: a write passes through those near the root, and most writes are neighbours.
+const MAX_CACHED: usize = 512;
+/// Longer nodes are not kept, and are stored one by one.
+const MAX_SHORT_NODE: usize = 4 * 1024;
+/// Short nodes stored by one statement.
+const NODES_A_STATEMENT: usize = 100;
+
+/// Nodes that were read or written lately. What a CID names never changes, so none is ever wrong, whatever
+/// became of the transaction that made it.
+#[derive(Debug, Default)]
+pub(super) struct NodeCache(RefCell<BTreeMap<Cid, Vec<u8>>>);
+
+impl NodeCache {
+    fn get(&self, cid: &Cid) -> Option<Vec<u8>> {
+        self.0.borrow().get(cid).cloned()
+    }
+
+    fn keep(&self, cid: Cid, node: &[u8]) {
+        if node.len() > MAX_SHORT_NODE {
+            return;
+        }
+        let mut kept = self.0.borrow_mut();
+        if kept.len() >= MAX_CACHED {
+            kept.clear();
+        }
+        kept.insert(cid, node.to_vec());
+    }
+
+    fn forget(&self, cid: &Cid) {
+        self.0.borrow_mut().remove(cid);
+    }
+}
+
+/// The last commit of each tree, and after how many rollbacks it was read or written.
+#[derive(Debug, Default)]
+pub(super) struct Heads(RefCell<BTreeMap<u32, (u64, Vec<u8>)>>);
+
 /// The nodes of one tree.
 pub(super) struct Nodes {
     db: Rc<Sqlite>,
+    cache: Rc<NodeCache>,
     tree: u32,
 }
 
@@ -29,34 +71,72 @@ impl Blocks for Nodes {
     type Error = StoreError;
 
     fn block(&self, cid: &Cid) -> Result<Option<Vec<u8>>, StoreError> {
+        if let Some(node) = self.cache.get(cid) {
+            return Ok(Some(node));
+        }
         let row = self.db.row(
             "SELECT node FROM repo_nodes WHERE tree = ? AND cid = ?",
             params![self.tree, cid.to_bytes()],
         )?;
-        row.map(|row| row.blob(0)).transpose()
+        let node = row.map(|row| row.blob(0)).transpose()?;
+        if let Some(node) = &node {
+            self.cache.keep(*cid, node);
+        }
+        Ok(node)
     }
 }
 
 impl Nodes {
-    pub(super) fn put(&self, cid: &Cid, node: &[u8]) -> Result<(), StoreError> {
-        self.db.exec(
-            "INSERT INTO repo_nodes(tree, cid, node) VALUES(?, ?, ?)",
-            params![self.tree, cid.to_bytes(), node],
-        )
+    /// Stores the nodes that a change made, and removes those that it left behind.
+    pub(super) fn change(&self, diff: &Diff) -> Result<(), StoreError> {
+        let (short, long): (Vec<_>, Vec<_>) = diff
+            .new
+            .iter()
+            .partition(|(_cid, node)| node.len() <= MAX_SHORT_NODE);
+        for (cid, node) in long {
+            self.db.exec(
+                "INSERT INTO repo_nodes(tree, cid, node) VALUES(?, ?, ?)",
+                params![self.tree, cid.to_bytes(), node],
+            )?;
+        }
+        for some in short.chunks(NODES_A_STATEMENT) {
+            let hex = |(cid, node): &(&Cid, &Vec<u8>)| {
+                [HEXLOWER.encode(&cid.to_bytes()), HEXLOWER.encode(node)]
+            };
+            let list: Vec<_> = some.iter().map(hex).collect();
+            self.db.exec(
+                "INSERT INTO repo_nodes(tree, cid, node)
+                 SELECT ?1, unhex(value ->> 0), unhex(value ->> 1) FROM json_each(?2)",
+                params![self.tree, json(&list)],
+            )?;
+        }
+        for (cid, node) in &diff.new {
+            self.cache.keep(*cid, node);
+        }
+        let removed: Vec<_> = diff.removed.iter().collect();
+        for some in removed.chunks(NODES_A_STATEMENT) {
+            let hex = |cid: &&Cid| HEXLOWER.encode(&cid.to_bytes());
+            let list: Vec<_> = some.iter().map(hex).collect();
+            self.db.exec(
+                "DELETE FROM repo_nodes WHERE tree = ?1
+                    AND cid IN (SELECT unhex(value) FROM json_each(?2))",
+                params![self.tree, json(&list)],
+            )?;
+            some.iter().for_each(|cid| self.cache.forget(cid));
+        }
+        Ok(())
     }
+}
 
-    pub(super) fn remove(&self, cid: &Cid) -> Result<(), StoreError> {
-        self.db.exec(
-            "DELETE FROM repo_nodes WHERE tree = ? AND cid = ?",
-            params![self.tree, cid.to_bytes()],
-        )
-    }
+fn json(list: &impl Serialize) -> String {
+    serde_json::to_string(list).unwrap_or_default()
 }
 
 impl AgentStore {
     pub(super) fn nodes(&self, tree: RepoTree) -> Nodes {
         Nodes {
             db: Rc::clone(&self.db),
+            cache: Rc::clone(&self.node_cache),
             tree: tree.number(),
         }
     }
@@ -84,11 +164,21 @@ impl AgentStore {
 
     /// Returns the block of a tree's last commit.
     pub(super) fn repo_head(&self, tree: RepoTree) -> Result<Option<Vec<u8>>, StoreError> {
+        let rollbacks = self.db.rollbacks();
+        if let Some((at, head)) = self.heads.0.borrow().get(&tree.number())
+            && *at == rollbacks
+        {
+            return Ok(Some(head.clone()));
+        }
         let row = self.db.row(
             "SELECT head FROM repo_heads WHERE tree = ?",
             params![tree.number()],
         )?;
-        row.map(|row| row.blob(0)).transpose()
+        let head = row.map(|row| row.blob(0)).transpose()?;
+        if let Some(head) = &head {
+            self.know_head(tree, head);
+        }
+        Ok(head)
     }
 
     pub(super) fn set_repo_head(&self, tree: RepoTree, head: &[u8]) -> Result<(), StoreError> {
@@ -96,6 +186,13 @@ impl AgentStore {
             "INSERT INTO repo_heads(tree, head) VALUES(?, ?)
              ON CONFLICT(tree) DO UPDATE SET head = excluded.head",
             params![tree.number(), head],
-        )
+        )?;
+        self.know_head(tree, head);
+        Ok(())
+    }
+
+    fn know_head(&self, tree: RepoTree, head: &[u8]) {
+        let known = (self.db.rollbacks(), head.to_vec());
+        self.heads.0.borrow_mut().insert(tree.number(), known);
     }
 }

@@ -8,7 +8,7 @@ use entente_lexicon::{Did, Host, MessageId, ReceiptStatus, Timestamp};
 
 use crate::agent::announce;
 use crate::agent::handed::{Tail, Tails};
-use crate::agent::repo_store::REPO_SCHEMA;
+use crate::agent::repo_store::{Heads, NodeCache, REPO_SCHEMA};
 use crate::agent::webhooks;
 use crate::params;
 use crate::shapes::Resolved;
@@ -147,11 +147,17 @@ pub(super) type Digests = BTreeMap<(String, [u8; 16]), Vec<u8>>;
 #[derive(Clone)]
 pub(super) struct AgentStore {
     pub(super) db: Rc<Sqlite>,
+    pub(super) node_cache: Rc<NodeCache>,
+    pub(super) heads: Rc<Heads>,
 }
 
 impl AgentStore {
     pub(super) fn new(db: Rc<Sqlite>) -> Self {
-        Self { db }
+        Self {
+            db,
+            node_cache: Rc::default(),
+            heads: Rc::default(),
+        }
     }
 
     pub(super) fn transaction<T, E: From<StoreError>>(

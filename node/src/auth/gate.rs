@@ -6,6 +6,7 @@ use entente_trust::crypto::hash::sha256;
 use entente_trust::crypto::mac::constant_time_eq;
 use worker::{Env, Request};
 
+use crate::auth::recall::{self, Recalled};
 use crate::auth::table::Access;
 use crate::config::{Problem, variable};
 use crate::error::ApiError;
@@ -30,6 +31,8 @@ pub enum Caller {
     Admin,
     /// An agent, by its token; its row says which.
     Agent(Box<AgentRow>),
+    /// An agent, by a token that was looked up earlier; its object judges whether that still holds.
+    Known(Recalled),
     /// Whoever holds the ticket that the subprotocol carries; the agent's object judges it.
     TicketHolder,
 }
@@ -42,6 +45,7 @@ impl Caller {
             Self::Anyone => "anyone".to_owned(),
             Self::Admin => "admin".to_owned(),
             Self::Agent(row) => format!("agent:{}", row.name),
+            Self::Known(known) => format!("agent:{}", known.name),
             Self::TicketHolder => "ticket".to_owned(),
         }
     }
@@ -72,7 +76,31 @@ pub async fn admit(
         }
         return Err(unauthenticated());
     };
-    let caller = identify(&shown, env).await?;
+    let remembered = matches!(access, Access::AgentMail | Access::AgentSocket);
+    let known = remembered.then(|| recall::recall(&token_key(&shown)));
+    let caller = match known.flatten() {
+        Some(known) => Caller::Known(known),
+        None => identify(&shown, env).await?,
+    };
+    permit(caller, access, name)
+}
+
+/// As [`admit`] for a request whose token an isolate remembered, when the agent's object refused that.
+///
+/// # Errors
+/// As [`admit`].
+pub async fn admit_again(
+    request: &Request,
+    env: &Env,
+    access: Access,
+    name: Option<&str>,
+) -> Result<Caller, ApiError> {
+    let shown = bearer(request)?.ok_or_else(unauthenticated)?;
+    recall::forget(&token_key(&shown));
+    permit(identify(&shown, env).await?, access, name)
+}
+
+fn permit(caller: Caller, access: Access, name: Option<&str>) -> Result<Caller, ApiError> {
     match (&caller, access) {
         (Caller::Admin, _) => Ok(caller),
         (Caller::Agent(row), Access::AdminOrAgent | Access::AgentMail | Access::AgentSocket)
@@ -80,7 +108,9 @@ pub async fn admit(
         {
             Ok(caller)
         }
+        (Caller::Known(known), _) if name == Some(known.name.as_str()) => Ok(caller),
         (Caller::Agent(row), _) => Err(forbidden(&row.name)),
+        (Caller::Known(known), _) => Err(forbidden(&known.name)),
         (Caller::Anyone | Caller::TicketHolder, _) => Err(unauthenticated()),
     }
 }
@@ -99,11 +129,13 @@ pub fn is_admin(request: &Request, env: &Env) -> Result<bool, ApiError> {
 async fn identify(shown: &str, env: &Env) -> Result<Caller, ApiError> {
     if shown.starts_with(TOKEN_PREFIX) {
         // Looked up by hash: what a timing could tell is the hash, which is of no use.
-        let row = Directory::open(env)?
-            .agent_by_token(&token_key(shown))
-            .await?;
+        let hash = token_key(shown);
+        let row = Directory::open(env)?.agent_by_token(&hash).await?;
         return match row.filter(AgentRow::is_active) {
-            Some(row) => Ok(Caller::Agent(Box::new(row))),
+            Some(row) => {
+                recall::remember(&hash, &row);
+                Ok(Caller::Agent(Box::new(row)))
+            }
             None => Err(unauthenticated()),
         };
     }

@@ -2,4 +2,5 @@
 //! does not name its callers cannot be written.
 
 pub mod gate;
+pub mod recall;
 pub mod table;

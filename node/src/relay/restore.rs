@@ -17,7 +17,7 @@ use crate::backup::wire::{Back, PutBack, Taken};
 use crate::backup::{self, DIRECTORY, RELAY, directory};
 use crate::config::{Problem, key_ring};
 use crate::error::ApiError;
-use crate::internal::{self, new_request_id};
+use crate::internal::{self, new_request_id, now};
 use crate::lifecycle;
 use crate::relay::backups::{Running, agent_subject};
 use crate::relay::core::{Core, EPOCH, new_epoch};
@@ -194,7 +194,9 @@ impl Core {
             }
         }
         // Births and deletions that were under way have no part: the sweep settles them.
-        Directory::open(&self.env)?.put_back(&rows).await?;
+        let directory = Directory::open(&self.env)?;
+        directory.put_back(&rows).await?;
+        directory.renew_versions(now()).await?;
         Ok(u64::try_from(rows.len()).unwrap_or(u64::MAX))
     }
 
@@ -228,6 +230,8 @@ impl Core {
         if wish.log.is_none() {
             self.list_again(&index, wish).await?;
         }
+        let directory = Directory::open(&self.env)?;
+        directory.renew_versions(now()).await?;
         let request = new_request_id();
         let Nothing {} = internal::post(&stub, "/wake", &Nothing {}, &request).await?;
         self.publish_card(&wish.object_id).await?;

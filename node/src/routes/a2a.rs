@@ -115,7 +115,7 @@ async fn pass_on(mut call: Call) -> Result<Response, ApiError> {
     }
     let stub = internal::agent(&call.env, &row.object_id)?;
     let body = Forwarded::Bytes(bytes);
-    internal::forward(&stub, &call.request, "/a2a/call", &headers, body).await
+    internal::forward(&stub, &call.request, "/a2a/call", &headers, &body).await
 }
 
 /// Finds the agent that is called, where it is called at all.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use worker::{Env, Response};
 
 use crate::auth::gate::{TOKEN_PREFIX, token_key};
+use crate::auth::recall::Outdate;
 use crate::auth::table::Route;
 use crate::error::ApiError;
 use crate::internal::{self, now, rng};
@@ -17,7 +18,7 @@ use crate::routes::a2a;
 use crate::routes::call::{Call, Ready, unknown_agent};
 use crate::routes::{body, reply};
 use crate::shapes::{AgentInit, CardPaper, InitAgent, Nothing, PublishCard};
-use crate::store::agents::{A2A, NewAgent, READ_RECEIPTS};
+use crate::store::agents::{A2A, AgentRow, NewAgent, READ_RECEIPTS};
 
 /// The longest name of a model.
 const MAX_MODEL_CHARS: usize = 200;
@@ -175,7 +176,7 @@ pub(super) async fn show(call: &Call, route: Route) -> Result<Response, ApiError
 pub(super) async fn change(mut call: Call) -> Result<Response, ApiError> {
     let ready = call.ready().await?;
     let wish: ChangeAgent = body::json(&mut call.request).await?;
-    let row = call.agent().await?;
+    let mut row = call.agent().await?;
     let mut changes = Vec::new();
     changes.extend(
         wish.read_receipts
@@ -187,10 +188,15 @@ pub(super) async fn change(mut call: Call) -> Result<Response, ApiError> {
     }
     for (name, value) in changes {
         call.audit("agent.change", row.name.as_str()).await?;
+        let versions = (row.version, outdate(&call, &row).await?);
         let directory = call.directory()?;
-        if !directory.set(&row.object_id, name, &value).await? {
-            return Err(unknown_agent(row.name.as_str()));
+        if !directory
+            .set(&row.object_id, versions, name, &value)
+            .await?
+        {
+            return Err(changed_meanwhile(&row));
         }
+        row.version = versions.1;
     }
     let row = call.directory()?.agent_by_object(&row.object_id).await?;
     let row = row.ok_or_else(|| unknown_agent(call.parameter()))?;
@@ -216,13 +222,39 @@ pub(super) async fn rotate_token(call: &Call) -> Result<Response, ApiError> {
     let token = Token::generate(&mut rng(), TOKEN_PREFIX);
     call.audit("agent.token", row.name.as_str()).await?;
     let hash = token_key(token.as_str());
-    if !call.directory()?.put_token(&row.object_id, &hash).await? {
-        return Err(unknown_agent(row.name.as_str()));
+    let versions = (row.version, outdate(call, &row).await?);
+    let directory = call.directory()?;
+    if !directory.put_token(&row.object_id, versions, &hash).await? {
+        return Err(changed_meanwhile(&row));
     }
     let token = NewToken {
         token: token.as_str().to_owned(),
     };
     reply::json(200, &token)
+}
+
+/// Has the agent's object refuse what isolates remember of its row, which is about to change. Returns
+/// the version that the row is to have.
+async fn outdate(call: &Call, row: &AgentRow) -> Result<u64, ApiError> {
+    if !row.is_active() {
+        return Err(unknown_agent(row.name.as_str()));
+    }
+    let stub = internal::agent(&call.env, &row.object_id)?;
+    // An instant, so that it is later than any that a restored object knows.
+    let version = row.version.saturating_add(1).max(now().0);
+    let Nothing {} = internal::post(&stub, "/outdate", &Outdate { version }, &call.id).await?;
+    Ok(version)
+}
+
+fn changed_meanwhile(row: &AgentRow) -> ApiError {
+    ApiError::new(
+        409,
+        "AGENT_CHANGED",
+        format!(
+            "Another request changed {} at the same time: try again.",
+            row.name
+        ),
+    )
 }
 
 /// `POST /agents/:name/keys/rotate`: new keys under the same DID.

@@ -25,6 +25,10 @@ pub(crate) async fn read(request: &mut Request) -> Result<Vec<u8>, ApiError> {
     if request.inner().body().is_none() {
         return Ok(Vec::new());
     }
+    if request.headers().has("content-length")? {
+        // HTTP holds whoever sends it to what was announced.
+        return Ok(request.bytes().await?);
+    }
     let mut stream = request.stream()?;
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.try_next().await? {

@@ -51,7 +51,7 @@ pub(super) async fn upgrade(call: &Call) -> Result<Response, ApiError> {
         &call.request,
         "/accept",
         &headers,
-        internal::Forwarded::Nothing,
+        &internal::Forwarded::Nothing,
     )
     .await
 }

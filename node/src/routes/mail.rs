@@ -2,18 +2,67 @@
 
 use worker::Response;
 
-use crate::auth::gate::Caller;
-use crate::auth::table::Route;
+use crate::auth::gate::{Caller, admit_again};
+use crate::auth::recall;
+use crate::auth::table::{Entry, Route};
 use crate::error::{ApiError, REQUEST_ID};
 use crate::internal::{self, ACTOR, Forwarded, READ_RECEIPTS};
 use crate::routes::body;
 use crate::routes::call::{Call, unknown_agent};
 
+/// Where a call goes.
+struct Target {
+    object_id: String,
+    /// Who acts, unless a ticket says so.
+    actor: Option<&'static str>,
+    /// Whether senders are told that the agent has read their messages.
+    tells_reads: bool,
+    /// The version of the row that was remembered; nothing if it was just read.
+    remembered: Option<u64>,
+}
+
 /// Passes a call on to the agent that the path names.
-pub(super) async fn forward(mut call: Call, route: Route) -> Result<Response, ApiError> {
+pub(super) async fn forward(mut call: Call, entry: Entry) -> Result<Response, ApiError> {
     call.ready().await?;
-    let found = call.agent().await;
-    let row = match found {
+    // A stream can be passed on once, so nothing may be refused that it was sent with.
+    let streams = matches!(entry.route, Route::PutBlobPart | Route::ImportRepo);
+    if streams && matches!(call.caller, Caller::Known(_)) {
+        ask_again(&mut call, entry).await?;
+    }
+    let target = target(&call, entry.route).await?;
+    let method = call.request.method();
+    let body = if streams {
+        Forwarded::Stream
+    } else if matches!(method, worker::Method::Post | worker::Method::Put) {
+        Forwarded::Bytes(body::read(&mut call.request).await?)
+    } else {
+        Forwarded::Nothing
+    };
+    let answer = pass(&call, &target, &body).await?;
+    if target.remembered.is_none() || answer.status_code() != recall::STALE {
+        return Ok(answer);
+    }
+    ask_again(&mut call, entry).await?;
+    pass(&call, &self::target(&call, entry.route).await?, &body).await
+}
+
+/// Has the directory say whose token this is, since what was remembered may not hold.
+async fn ask_again(call: &mut Call, entry: Entry) -> Result<(), ApiError> {
+    let name = call.parameters.first().map(String::as_str);
+    call.caller = admit_again(&call.request, &call.env, entry.access, name).await?;
+    Ok(())
+}
+
+async fn target(call: &Call, route: Route) -> Result<Target, ApiError> {
+    if let Caller::Known(known) = &call.caller {
+        return Ok(Target {
+            object_id: known.object_id.clone(),
+            actor: Some("agent"),
+            tells_reads: known.tells_reads,
+            remembered: Some(known.version),
+        });
+    }
+    let row = match call.agent().await {
         Ok(row) if row.is_active() => row,
         // Who has yet to prove anything is not told which agents there are.
         Ok(_) | Err(_) if call.caller == Caller::TicketHolder => return Err(ticket_invalid()),
@@ -21,7 +70,7 @@ pub(super) async fn forward(mut call: Call, route: Route) -> Result<Response, Ap
         Err(error) => return Err(error),
     };
     let actor = match &call.caller {
-        Caller::Agent(_) => Some("agent"),
+        Caller::Agent(_) | Caller::Known(_) => Some("agent"),
         Caller::Admin if row.admin_may_read() => {
             let reads = matches!(
                 call.request.method(),
@@ -45,22 +94,25 @@ pub(super) async fn forward(mut call: Call, route: Route) -> Result<Response, Ap
             return Err(ApiError::internal("an open door before an agent's mail"));
         }
     };
-    let method = call.request.method();
-    let body = if matches!(route, Route::PutBlobPart | Route::ImportRepo) {
-        Forwarded::Stream
-    } else if matches!(method, worker::Method::Post | worker::Method::Put) {
-        Forwarded::Bytes(body::read(&mut call.request).await?)
-    } else {
-        Forwarded::Nothing
-    };
+    Ok(Target {
+        tells_reads: row.tells_reads(),
+        object_id: row.object_id,
+        actor,
+        remembered: None,
+    })
+}
+
+async fn pass(call: &Call, target: &Target, body: &Forwarded) -> Result<Response, ApiError> {
     let url = call.request.url()?;
     let path = inner_path(url.path(), url.query());
+    let version = target.remembered.map(|version| version.to_string());
     let mut headers = vec![(REQUEST_ID, call.id.as_str())];
-    headers.extend(actor.map(|actor| (ACTOR, actor)));
-    if row.tells_reads() {
+    headers.extend(target.actor.map(|actor| (ACTOR, actor)));
+    headers.extend(version.as_deref().map(|version| (recall::VERSION, version)));
+    if target.tells_reads {
         headers.push((READ_RECEIPTS, "1"));
     }
-    let stub = internal::agent(&call.env, &row.object_id)?;
+    let stub = internal::agent(&call.env, &target.object_id)?;
     internal::forward(&stub, &call.request, &path, &headers, body).await
 }
 

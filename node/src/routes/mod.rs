@@ -133,7 +133,7 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         | Route::PutBlobPart
         | Route::Tasks
         | Route::Blocks
-        | Route::Webhooks => mail::forward(call, entry.route).await,
+        | Route::Webhooks => mail::forward(call, entry).await,
         Route::AddPeer => peers::add(call).await,
         Route::AdminTasks => tasks::list(&call).await,
         Route::A2aCard | Route::A2aCall => a2a::serve(call, entry.route).await,

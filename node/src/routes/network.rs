@@ -104,7 +104,7 @@ pub(super) async fn firehose(call: &Call) -> Result<Response, ApiError> {
     ];
     let fanout = internal::fanout(&call.env, &seat.shard)?;
     let nothing = internal::Forwarded::Nothing;
-    internal::forward(&fanout, &call.request, &path, &headers, nothing).await
+    internal::forward(&fanout, &call.request, &path, &headers, &nothing).await
 }
 
 /// `GET /relay/announcements`: what agents here and of peers said to everybody, the newest first.

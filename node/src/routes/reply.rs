@@ -75,11 +75,9 @@ pub(super) fn finish(response: Response, id: &str, public: bool) -> worker::Resu
     if response.status_code() == 101 {
         return Ok(response);
     }
-    // Headers of a forwarded answer are immutable: copy them.
-    let headers = worker::Headers::new();
-    for (name, value) in response.headers().entries() {
-        headers.append(&name, &value)?;
-    }
+    // Headers of a forwarded answer are immutable: copy them, all at once.
+    let copy = web_sys::Headers::new_with_headers(&response.headers().0);
+    let headers = worker::Headers(copy.map_err(worker::Error::from)?);
     headers.set(REQUEST_ID, id)?;
     headers.set("x-content-type-options", "nosniff")?;
     headers.set("referrer-policy", "no-referrer")?;

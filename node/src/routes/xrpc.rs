@@ -57,7 +57,7 @@ async fn pass_on(call: &Call) -> Result<Response, ApiError> {
         &call.request,
         &path,
         &headers,
-        internal::Forwarded::Nothing,
+        &internal::Forwarded::Nothing,
     )
     .await
 }

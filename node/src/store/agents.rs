@@ -11,7 +11,7 @@ use wasm_bindgen::JsValue;
 
 use crate::error::ApiError;
 use crate::shapes::{CardPaper, Resolved};
-use crate::store::d1::{Directory, instant, optional};
+use crate::store::d1::{Directory, instant, number, optional};
 
 /// Where an agent stands between birth and death.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -65,6 +65,8 @@ pub struct AgentRow {
     pub created_at: u64,
     /// When its status last changed.
     pub changed_at: u64,
+    /// Grows whenever its token or settings change: see [`crate::auth::recall`].
+    pub version: u64,
 }
 
 /// A birth about to begin.
@@ -89,7 +91,7 @@ pub const READ_RECEIPTS: &str = "readReceipts";
 pub const A2A: &str = "a2a";
 
 const COLUMNS: &str = "object_id, name, did, status, model, config, admin_read, token_hash, \
-                       public_keys, created_at, changed_at";
+                       public_keys, created_at, changed_at, version";
 
 impl AgentRow {
     /// Tells whether it lives.
@@ -326,7 +328,7 @@ impl Directory {
         Ok(changes == 1)
     }
 
-    /// Begins a deletion: the token stops working at once.
+    /// Begins a deletion: the token is found no more.
     ///
     /// # Errors
     /// If D1 fails.
@@ -372,24 +374,58 @@ impl Directory {
         self.all(&sql, &[instant(since)]).await
     }
 
-    /// Gives an agent a new token; the old one stops working at once.
+    /// Gives an agent a new token and its row a new version, unless the row changed since the one before.
     ///
     /// # Errors
     /// If D1 fails.
-    pub async fn put_token(&self, object_id: &str, hash: &str) -> Result<bool, ApiError> {
-        let sql = "UPDATE agents SET token_hash = ?2 WHERE object_id = ?1 AND status = 'active'";
-        Ok(self.run(sql, &[object_id.into(), hash.into()]).await? == 1)
+    pub async fn put_token(
+        &self,
+        object_id: &str,
+        (before, version): (u64, u64),
+        hash: &str,
+    ) -> Result<bool, ApiError> {
+        let sql = "UPDATE agents SET token_hash = ?4, version = ?3
+                   WHERE object_id = ?1 AND version = ?2 AND status = 'active'";
+        let values = [
+            object_id.into(),
+            number(before),
+            number(version),
+            hash.into(),
+        ];
+        Ok(self.run(sql, &values).await? == 1)
     }
 
-    /// Sets one of an agent's settings. Returns `false` if there is no such agent any more.
+    /// Sets one of an agent's settings; versions as for [`Directory::put_token`].
     ///
     /// # Errors
     /// If D1 fails.
-    pub async fn set(&self, object_id: &str, name: &str, value: &Value) -> Result<bool, ApiError> {
-        let sql = "UPDATE agents SET config = json_set(config, '$.' || ?2, json(?3))
-                   WHERE object_id = ?1 AND status = 'active'";
-        let params = [object_id.into(), name.into(), value.to_string().into()];
-        Ok(self.run(sql, &params).await? == 1)
+    pub async fn set(
+        &self,
+        object_id: &str,
+        (before, version): (u64, u64),
+        name: &str,
+        value: &Value,
+    ) -> Result<bool, ApiError> {
+        let sql = "UPDATE agents SET config = json_set(config, '$.' || ?4, json(?5)), version = ?3
+                   WHERE object_id = ?1 AND version = ?2 AND status = 'active'";
+        let values = [
+            object_id.into(),
+            number(before),
+            number(version),
+            name.into(),
+            value.to_string().into(),
+        ];
+        Ok(self.run(sql, &values).await? == 1)
+    }
+
+    /// Gives the rows of agents a version that their objects accept, after some of them were put back.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn renew_versions(&self, now: Timestamp) -> Result<(), ApiError> {
+        let sql = "UPDATE agents SET version = max(version, ?1)";
+        self.run(sql, &[instant(now)]).await?;
+        Ok(())
     }
 
     /// Reads an agent's countersigned card and its identity log.

@@ -116,6 +116,12 @@ pub(super) fn instant(at: Timestamp) -> JsValue {
     JsValue::from_f64(at.0 as f64)
 }
 
+/// Binds a number that counts something.
+pub(super) fn number(value: u64) -> JsValue {
+    // Exact in a double up to 2^53.
+    JsValue::from_f64(value as f64)
+}
+
 /// Binds text or NULL.
 pub(super) fn optional(text: Option<&str>) -> JsValue {
     text.map_or(JsValue::NULL, JsValue::from_str)

@@ -48,6 +48,7 @@ pub struct Sqlite {
     sql: SqlStorage,
     /// Something was written since [`Sqlite::forget_writes`].
     written: Cell<bool>,
+    rollbacks: Cell<u64>,
     on_write: RefCell<Option<Box<dyn Fn()>>>,
 }
 
@@ -61,6 +62,7 @@ impl Sqlite {
             storage,
             sql,
             written: Cell::new(false),
+            rollbacks: Cell::new(0),
             on_write: RefCell::new(None),
         }
     }
@@ -75,6 +77,13 @@ impl Sqlite {
     /// Has the next statement that writes told of.
     pub fn forget_writes(&self) {
         self.written.set(false);
+    }
+
+    /// Returns how many transactions were rolled back: what was remembered of the database before is
+    /// good as long as this number stays.
+    #[must_use]
+    pub fn rollbacks(&self) -> u64 {
+        self.rollbacks.get()
     }
 
     fn note_write(&self) {
@@ -175,6 +184,9 @@ impl Sqlite {
         };
         let storage: &TransactionalStorage = self.storage.as_raw().unchecked_ref();
         let committed = storage.transaction_sync(&mut run);
+        if committed.is_err() {
+            self.rollbacks.set(self.rollbacks.get().wrapping_add(1));
+        }
         match (outcome.into_inner(), committed) {
             (Some(Ok(value)), Ok(_)) => Ok(value),
             (Some(Err(error)), _) => Err(error),

@@ -24,6 +24,7 @@ use crate::agent::core::Core;
 use crate::agent::identity::Me;
 use crate::agent::memory::Importing;
 use crate::agent::memory::keys::place;
+use crate::agent::memory::life_store::StoredLife;
 use crate::agent::memory::records::{
     MAX_RECORD_BYTES, check_validity, object, too_large, validate,
 };
@@ -214,6 +215,8 @@ impl Core {
             created_at: written.map_or(now, |written| written.min(now)),
             updated_at: now,
             revision: self.next_revision()?,
+            wrap: None,
+            life: StoredLife::default(),
         };
         stored.n = self.memory.store.insert(&stored, None)?;
         if let Value::Object(fields) = &whole {

@@ -142,8 +142,19 @@ impl Core {
     pub(super) fn open_dek(&self, me: &Me, path: &RecordPath, dek: DekId) -> Result<Dek, ApiError> {
         let row = self.memory.store.wrap(dek)?;
         let row = row.ok_or_else(|| ApiError::internal("a record's key is not wrapped"))?;
+        self.unwrap_dek(me, path, dek, &row)
+    }
+
+    /// As [`Core::open_dek`] for a row that was just read: a rotation makes another one.
+    pub(super) fn unwrap_dek(
+        &self,
+        me: &Me,
+        path: &RecordPath,
+        dek: DekId,
+        row: &[u8],
+    ) -> Result<Dek, ApiError> {
         let ring = self.ring(me)?;
-        wrap::unwrap(&ring, &place(me, path), dek, &row).map_err(damaged)
+        wrap::unwrap(&ring, &place(me, path), dek, row).map_err(damaged)
     }
 
     /// Stores a key for its owner. Part of the caller's transaction.

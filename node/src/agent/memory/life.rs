@@ -4,7 +4,7 @@
 //! Which record names which is stored blinded; whether a name is good is looked up by what is
 //! sealed in the record that says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use entente_lexicon::records::MemoryFields;
 use entente_lexicon::{RecordPath, Timestamp};
@@ -114,7 +114,7 @@ impl Core {
     ) -> Result<(), ApiError> {
         let links = self.indexes(me)?;
         let Some(known) = self.known_of(me, record, value) else {
-            return Ok(self.memory.store.keep_links(record.n, &[])?);
+            return Ok(self.memory.store.keep_links(record, &[])?);
         };
         let mut named = Vec::new();
         if let Some(path) = &known.supersedes {
@@ -126,7 +126,7 @@ impl Core {
         for path in sources(me, value) {
             named.push((Link::MadeFrom, links.path(&path)));
         }
-        Ok(self.memory.store.keep_links(record.n, &named)?)
+        Ok(self.memory.store.keep_links(record, &named)?)
     }
 
     /// Takes what a record says of itself; nothing where it is no memory.
@@ -158,17 +158,36 @@ impl Core {
         Ok((self.known_of(me, record, &value), value))
     }
 
-    /// Tells what has become of a record, as of an instant.
+    /// Returns those of these records that another one says it replaces, by their places.
+    pub(super) fn claimed(
+        &self,
+        me: &Me,
+        records: &[StoredRecord],
+    ) -> Result<BTreeSet<u64>, ApiError> {
+        let links = self.indexes(me)?;
+        let targets: Vec<_> = records.iter().map(|one| links.path(&one.path)).collect();
+        let replaced = self.memory.store.replaced(&targets)?;
+        let named = records.iter().zip(&targets);
+        let named = named.filter(|(_one, target)| replaced.contains(*target));
+        Ok(named.map(|(one, _target)| one.n).collect())
+    }
+
+    /// Tells what has become of a record, as of an instant. `claimed` says for which of many records it
+    /// has to be looked who replaces them.
     pub(super) fn standing(
         &self,
         me: &Me,
         record: &StoredRecord,
         value: &Map<String, Value>,
-        at: Timestamp,
+        (at, claimed): (Timestamp, Option<&BTreeSet<u64>>),
     ) -> Result<Standing, ApiError> {
-        let life = self.memory.store.life(record.n)?;
-        let target = self.indexes(me)?.path(&record.path);
-        let claims = self.memory.store.naming(Link::Replaces, &[target])?;
+        let life = record.life;
+        let claims = if claimed.is_none_or(|claimed| claimed.contains(&record.n)) {
+            let target = self.indexes(me)?.path(&record.path);
+            self.memory.store.naming(Link::Replaces, &[target])?
+        } else {
+            Vec::new()
+        };
         let fields = MemoryFields::deserialize(value).ok();
         let validity =
             fields.and_then(|fields| Validity::new(fields.valid_from, fields.valid_to).ok());

@@ -1,6 +1,8 @@
 //! The tables of a memory's life: which records name which, what is archived or stale, who was told,
 //! what was forgotten. Names of records are blinded in all of them but the last acts of sharing.
 
+use std::collections::BTreeSet;
+
 use entente_lexicon::{Did, RecordPath, Timestamp};
 use entente_memory::repo::Cid;
 
@@ -96,11 +98,19 @@ const MAX_CLAIMS: u32 = 32;
 
 impl MemoryStore {
     /// Notes what a record names. What it named before is dropped, but not what it was.
-    pub(super) fn keep_links(&self, n: u64, links: &[(Link, String)]) -> Result<(), StoreError> {
-        self.db.exec(
-            "DELETE FROM record_links WHERE n = ? AND kind < ?",
-            params![n, Link::Was.number()],
-        )?;
+    pub(super) fn keep_links(
+        &self,
+        record: &StoredRecord,
+        links: &[(Link, String)],
+    ) -> Result<(), StoreError> {
+        let n = record.n;
+        // A first version named nothing before.
+        if record.version > 1 {
+            self.db.exec(
+                "DELETE FROM record_links WHERE n = ? AND kind < ?",
+                params![n, Link::Was.number()],
+            )?;
+        }
         links
             .iter()
             .try_for_each(|(link, target)| self.keep_link(n, *link, target))
@@ -128,6 +138,9 @@ impl MemoryStore {
         link: Link,
         targets: &[String],
     ) -> Result<Vec<StoredRecord>, StoreError> {
+        if let ([target], Link::Replaces) = (targets, link) {
+            return self.replacing(target);
+        }
         let limit = match link {
             Link::Replaces => MAX_CLAIMS,
             Link::MadeFrom | Link::Was => u32::MAX,
@@ -141,6 +154,29 @@ impl MemoryStore {
         let targets = json(targets)?;
         let rows = self.db.rows(&sql, params![link.number(), targets, limit])?;
         rows.iter().map(record).collect()
+    }
+
+    /// As [`MemoryStore::naming`] for the one record that others may replace: a list costs more to read
+    /// than all that it is for.
+    fn replacing(&self, target: &str) -> Result<Vec<StoredRecord>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM records WHERE n IN (
+                SELECT n FROM record_links WHERE kind = ? AND target = ?)
+             ORDER BY n DESC LIMIT ?"
+        );
+        let kind = Link::Replaces.number();
+        let rows = self.db.rows(&sql, params![kind, target, MAX_CLAIMS])?;
+        rows.iter().map(record).collect()
+    }
+
+    /// Returns those of these targets that some record says it replaces.
+    pub(super) fn replaced(&self, targets: &[String]) -> Result<BTreeSet<String>, StoreError> {
+        let rows = self.db.rows(
+            "SELECT DISTINCT target FROM record_links
+             WHERE kind = ? AND target IN (SELECT value FROM json_each(?))",
+            params![Link::Replaces.number(), json(targets)?],
+        )?;
+        rows.iter().map(|row| row.text(0)).collect()
     }
 
     /// Tells whether a summary covers a record with one of these names.
@@ -384,6 +420,20 @@ impl MemoryStore {
         };
         rows.iter().map(one).collect()
     }
+}
+
+/// Reads the life of a record where it is a column of the record.
+pub(super) fn life(row: &Row, column: usize) -> Result<StoredLife, StoreError> {
+    type Columns = (Option<u64>, Option<u64>, u32, Option<u64>);
+    let columns = serde_json::from_str::<Columns>(&row.text(column)?);
+    let (archived_at, stale_since, reads, last_read) =
+        columns.map_err(|_error| StoreError::Column(column))?;
+    Ok(StoredLife {
+        archived_at: archived_at.map(Timestamp),
+        stale_since: stale_since.map(Timestamp),
+        reads,
+        last_read: last_read.map(Timestamp),
+    })
 }
 
 fn json(targets: &[String]) -> Result<String, StoreError> {

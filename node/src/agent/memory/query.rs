@@ -60,11 +60,12 @@ impl Core {
         loop {
             let records = self.memory.store.list(&listing)?;
             let whole = records.len() >= most;
+            let claimed = self.claimed(&me, &records)?;
             for record in &records {
                 left = left.saturating_sub(1);
                 listing.after = Some(record.n);
                 let value = object(&self.plain(&me, record)?)?;
-                let standing = self.standing(&me, record, &value, shown.at)?;
+                let standing = self.standing(&me, record, &value, (shown.at, Some(&claimed)))?;
                 if shown.admits(&standing) {
                     views.push(self.view_as(&me, record, value, &standing)?);
                 }
@@ -98,7 +99,7 @@ impl Core {
         };
         let before = self.memory.store.versions(&path)?;
         let versions = std::iter::once(current).chain(before).map(|version| {
-            let (dek, number) = (version.dek, version.version);
+            let (dek, number) = ((version.dek, None), version.version);
             let stored = (&version.cid, version.block.as_slice());
             let plain = self.plain_of(&me, &path, dek, number, stored)?;
             Ok(RecordVersion {

@@ -19,7 +19,7 @@ use crate::agent::core::Core;
 use crate::agent::identity::Me;
 use crate::agent::memory::keys::{damaged, place};
 use crate::agent::memory::life::Standing;
-use crate::agent::memory::life_store::Link;
+use crate::agent::memory::life_store::{Link, StoredLife};
 use crate::agent::memory::store::StoredRecord;
 use crate::agent::memory::{id_of, micros, path_of};
 use crate::agent::repo::RepoTree;
@@ -68,7 +68,7 @@ impl Core {
         }
         let now = internal::now();
         let checked = self.check(request.collection, request.rkey, request.record, now)?;
-        if self.memory.store.record(&checked.path)?.is_some() {
+        if self.memory.store.has(&checked.path)? {
             return Err(ApiError::new(
                 409,
                 "RECORD_EXISTS",
@@ -213,6 +213,7 @@ impl Core {
             }
         };
         let new = StoredRecord {
+            life: old.life,
             n: old.n,
             level,
             created_at: old.created_at,
@@ -287,22 +288,24 @@ impl Core {
 
     /// Opens a record.
     pub(super) fn plain(&self, me: &Me, stored: &StoredRecord) -> Result<Vec<u8>, ApiError> {
+        let wrap = stored.wrap.as_deref();
         self.plain_of(
             me,
             &stored.path,
-            stored.dek,
+            (stored.dek, wrap),
             stored.version,
             (&stored.cid, &stored.block),
         )
     }
 
     /// Opens a version of a record. The CID stands in the signed tree, so a block that was put in
-    /// the place of another is noticed before it is opened.
+    /// the place of another is noticed before it is opened. The row that wraps the key is read where the
+    /// caller has none.
     pub(super) fn plain_of(
         &self,
         me: &Me,
         path: &RecordPath,
-        dek: Option<DekId>,
+        (dek, wrap): (Option<DekId>, Option<&[u8]>),
         version: u64,
         (cid, block): (&Cid, &[u8]),
     ) -> Result<Vec<u8>, ApiError> {
@@ -317,7 +320,10 @@ impl Core {
         if sealed.dek != dek || sealed.version != version {
             return Err(damaged(MemoryError::RecordMismatch));
         }
-        let dek = self.open_dek(me, path, dek)?;
+        let dek = match wrap {
+            Some(wrap) => self.unwrap_dek(me, path, dek, wrap)?,
+            None => self.open_dek(me, path, dek)?,
+        };
         let plain = record::open(&dek, &place(me, path), version, sealed.envelope);
         plain.map(|plain| plain.to_vec()).map_err(damaged)
     }
@@ -334,7 +340,7 @@ impl Core {
         stored: &StoredRecord,
         value: Map<String, Value>,
     ) -> Result<RecordView, ApiError> {
-        let standing = self.standing(me, stored, &value, internal::now())?;
+        let standing = self.standing(me, stored, &value, (internal::now(), None))?;
         self.view_as(me, stored, value, &standing)
     }
 
@@ -548,6 +554,8 @@ pub(super) fn open(
         created_at: now,
         updated_at: now,
         revision: 0,
+        wrap: None,
+        life: StoredLife::default(),
     }
 }
 

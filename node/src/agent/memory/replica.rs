@@ -18,8 +18,8 @@ use worker::{Delay, console_warn};
 
 use crate::agent::core::Core;
 use crate::agent::memory::micros;
-use crate::agent::memory::replica_store::{Changed, Removed};
-use crate::agent::memory::store::OldWrap;
+use crate::agent::memory::replica_store::Removed;
+use crate::agent::memory::store::{OldWrap, StoredRecord};
 use crate::agent::wire::{ReplicaCursor, ReplicaPage, ReplicaPull, ReplicaRecord, ReplicaShare};
 use crate::error::ApiError;
 use crate::internal;
@@ -34,6 +34,8 @@ const KNOWN: &str = "replica-known";
 const FAILED: &str = "replica-failed";
 /// Changes of so many milliseconds are one hint.
 const GATHER: Duration = Duration::from_millis(500);
+/// A hint that was not sent so long after it was begun never will be.
+const LOST_MS: u64 = 5_000;
 /// A change that the replica does not have after so long is hinted at again.
 const REPAIR_MS: u64 = 10_000;
 /// The longest time between two such hints.
@@ -51,8 +53,8 @@ pub(super) struct Replica {
     /// The revision that the replica is known to have.
     known: Cell<Option<u64>>,
     life: RefCell<Option<String>>,
-    /// Whether a hint is on its way.
-    hinting: Cell<bool>,
+    /// Since when a hint is on its way.
+    hinting: Cell<Option<Timestamp>>,
     /// Hints sent by the alarm since the replica last moved.
     repairs: Cell<u32>,
 }
@@ -139,13 +141,19 @@ impl Core {
     /// the replica does not have.
     pub(super) fn hint_replica(self: &Rc<Self>) -> Result<(), ApiError> {
         let behind = self.last_revision()? > self.known_revision()?;
-        if !behind || self.memory.replica.hinting.replace(true) {
+        let (hinting, now) = (&self.memory.replica.hinting, internal::now());
+        // The platform may end whoever called, and with it what was to be done afterwards.
+        let under_way = hinting
+            .get()
+            .is_some_and(|since| now.since(since) < LOST_MS);
+        if !behind || under_way {
             return Ok(());
         }
+        hinting.set(Some(now));
         let core = Rc::clone(self);
         spawn_local(async move {
             Delay::from(GATHER).await;
-            core.memory.replica.hinting.set(false);
+            core.memory.replica.hinting.set(None);
             if let Err(error) = core.send_hint().await {
                 console_warn!("no hint for the replica: {error}");
                 if let Err(error) = core.replica_failed(&error.to_string()) {
@@ -229,7 +237,7 @@ impl Core {
         &self,
         life: String,
         has: u64,
-        changed: Vec<Changed>,
+        changed: Vec<StoredRecord>,
         removed: Vec<Removed>,
     ) -> Result<ReplicaPage, ApiError> {
         let mut page = ReplicaPage {
@@ -247,13 +255,13 @@ impl Core {
         );
         let (mut taken, mut bytes) = (0_u32, 0_usize);
         while taken < PAGE_RECORDS && bytes < PAGE_BYTES {
-            let next = changed.peek().map_or(u64::MAX, |one| one.record.revision);
+            let next = changed.peek().map_or(u64::MAX, |one| one.revision);
             if let Some(one) = removed.next_if(|one| one.revision < next) {
                 page.cursor.revision = one.revision;
                 page.gone.push(one.path.to_string());
             } else if let Some(one) = changed.next() {
-                bytes = bytes.saturating_add(one.record.block.len());
-                page.cursor.revision = one.record.revision;
+                bytes = bytes.saturating_add(one.block.len());
+                page.cursor.revision = one.revision;
                 page.records.push(self.replicated(one)?);
             } else {
                 break;
@@ -263,8 +271,7 @@ impl Core {
         Ok(page)
     }
 
-    fn replicated(&self, changed: Changed) -> Result<ReplicaRecord, ApiError> {
-        let Changed { record, wrap } = changed;
+    fn replicated(&self, record: StoredRecord) -> Result<ReplicaRecord, ApiError> {
         let shares = match record.level {
             Level::Shared => self.memory.store.share_rows(&record.path)?,
             Level::Private | Level::Public => Vec::new(),
@@ -280,7 +287,7 @@ impl Core {
             version: record.version,
             cid: record.cid.to_string(),
             ciphertext: ByteBuf::from(record.block),
-            encrypted_dek: wrap.map(ByteBuf::from),
+            encrypted_dek: record.wrap.map(ByteBuf::from),
             revision: record.revision,
             created_at: record.created_at,
             updated_at: record.updated_at,

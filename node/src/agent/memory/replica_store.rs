@@ -6,12 +6,6 @@ use crate::agent::memory::store::{COLUMNS, MemoryStore, StoredRecord, names, pat
 use crate::params;
 use crate::store::sqlite::{Row, StoreError};
 
-/// A record, and the row that wraps its key.
-pub(super) struct Changed {
-    pub(super) record: StoredRecord,
-    pub(super) wrap: Option<Vec<u8>>,
-}
-
 /// A record that was removed.
 pub(super) struct Removed {
     pub(super) revision: u64,
@@ -78,19 +72,15 @@ impl MemoryStore {
     }
 
     /// Returns the first records that changed after `revision`.
-    pub(super) fn changed(&self, revision: u64, limit: u32) -> Result<Vec<Changed>, StoreError> {
-        let sql = format!(
-            "SELECT {COLUMNS}, (SELECT row FROM wraps WHERE wraps.dek = records.dek)
-             FROM records WHERE revision > ? ORDER BY revision LIMIT ?"
-        );
+    pub(super) fn changed(
+        &self,
+        revision: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM records WHERE revision > ? ORDER BY revision LIMIT ?");
         let rows = self.db.rows(&sql, params![revision, limit])?;
-        let changed = |row: &Row| {
-            Ok(Changed {
-                record: record(row)?,
-                wrap: row.optional(11, Row::blob)?,
-            })
-        };
-        rows.iter().map(changed).collect()
+        rows.iter().map(record).collect()
     }
 
     /// Returns the first records that were removed after `revision`.

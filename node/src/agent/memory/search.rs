@@ -4,7 +4,7 @@
 //! Private and public records have tables and keys of their own: whoever publishes a known text
 //! must learn nothing of the words of private ones. See `entente_memory::search`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use entente_lexicon::api::memory::{SearchHit, SearchResult};
@@ -121,13 +121,16 @@ impl Core {
         value: &Map<String, Value>,
     ) -> Result<(), ApiError> {
         self.keep_life(me, record, value)?;
-        if self.memory.store.life(record.n)?.stale_since.is_some() {
-            return Ok(());
+        // A first version can be found by nothing yet.
+        if record.version > 1 {
+            if self.memory.store.life(record.n)?.stale_since.is_some() {
+                return Ok(());
+            }
+            self.memory.store.unindex(record.n)?;
         }
         let space = space_of(record);
         let tokens = self.indexes(me)?.of(space).tokens(&words(value));
         self.want_vector(me, record)?;
-        self.memory.store.unindex(record.n)?;
         self.memory.store.keep_tokens(space, record.n, &tokens)?;
         Ok(())
     }
@@ -154,11 +157,11 @@ impl Core {
             Mode::Meaning | Mode::Hybrid => self.fused(&me, &asked, near)?,
         };
         let mut hits = Vec::new();
-        for (record, relevance) in found {
-            hits.extend(
-                self.hit(&me, &asked, &record, relevance)?
-                    .map(|hit| (record.n, hit)),
-            );
+        let (found, relevance): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        let claimed = self.claimed(&me, &found)?;
+        for (record, relevance) in found.iter().zip(relevance) {
+            let hit = self.hit((&me, &asked, &claimed), record, relevance)?;
+            hits.extend(hit.map(|hit| (record.n, hit)));
         }
         hits.sort_by(|a, b| b.1.score.total_cmp(&a.1.score));
         let Place { window, offset } = asked.place;
@@ -267,8 +270,7 @@ impl Core {
     /// Opens what was found, and ranks it; nothing if it is not what was asked for.
     fn hit(
         &self,
-        me: &Me,
-        asked: &Asked,
+        (me, asked, claimed): (&Me, &Asked, &BTreeSet<u64>),
         record: &StoredRecord,
         relevance: f64,
     ) -> Result<Option<SearchHit>, ApiError> {
@@ -285,7 +287,7 @@ impl Core {
         if !asked.filter.passes(&traits) {
             return Ok(None);
         }
-        let standing = self.standing(me, record, &value, asked.shown.at)?;
+        let standing = self.standing(me, record, &value, (asked.shown.at, Some(claimed)))?;
         if !asked.shown.admits(&standing) {
             return Ok(None);
         }

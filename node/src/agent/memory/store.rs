@@ -10,7 +10,7 @@ use entente_trust::memory::{DekId, Level, SealedKek};
 use worker::SqlStorageValue;
 
 use crate::agent::memory::blobs::BLOB_SCHEMA;
-use crate::agent::memory::life_store::LIFE_SCHEMA;
+use crate::agent::memory::life_store::{LIFE_SCHEMA, StoredLife, life};
 use crate::agent::memory::share_store::StoredShared;
 use crate::agent::memory::vector_store::VECTOR_SCHEMA;
 use crate::params;
@@ -66,7 +66,12 @@ const SCHEMA: &[&str] = &[
 const MAX_VERSIONS: u32 = 32;
 
 pub(super) const COLUMNS: &str =
-    "n, collection, rkey, version, level, dek, cid, block, created_at, updated_at, revision";
+    "n, collection, rkey, version, level, dek, cid, block, created_at, updated_at, revision,
+     (SELECT row FROM wraps WHERE wraps.dek = records.dek),
+     (SELECT json_array(archived_at, stale_since, reads, last_read)
+        FROM record_life WHERE record_life.n = records.n)";
+/// The column that follows [`COLUMNS`].
+pub(super) const NEXT_COLUMN: usize = 13;
 
 /// A record as it is kept.
 #[derive(Clone, Debug)]
@@ -85,6 +90,10 @@ pub(super) struct StoredRecord {
     pub(super) updated_at: Timestamp,
     /// When it last changed in any way, for the replica; see [`super::replica`].
     pub(super) revision: u64,
+    /// The row that wraps the key of its envelope, as it was when the record was read.
+    pub(super) wrap: Option<Vec<u8>>,
+    /// What had become of it when it was read.
+    pub(super) life: StoredLife,
 }
 
 /// A version that was replaced.
@@ -173,7 +182,7 @@ impl MemoryStore {
     ) -> Result<Option<(StoredRecord, Vec<u8>)>, StoreError> {
         let sql = format!("SELECT {COLUMNS}, digest FROM records WHERE request = ?");
         let row = self.db.row(&sql, params![request])?;
-        row.map(|row| Ok((record(&row)?, row.blob(11)?)))
+        row.map(|row| Ok((record(&row)?, row.blob(NEXT_COLUMN)?)))
             .transpose()
     }
 
@@ -343,7 +352,7 @@ impl MemoryStore {
             .db
             .rows(&sql, params![expression, archive, limit, skip])?;
         rows.iter()
-            .map(|row| Ok((record(row)?, row.real(11)?)))
+            .map(|row| Ok((record(row)?, row.real(NEXT_COLUMN)?)))
             .collect()
     }
 
@@ -520,5 +529,7 @@ pub(super) fn record(row: &Row) -> Result<StoredRecord, StoreError> {
         created_at: row.timestamp(8)?,
         updated_at: row.timestamp(9)?,
         revision: row.integer(10)?,
+        wrap: row.optional(11, Row::blob)?,
+        life: row.optional(12, life)?.unwrap_or_default(),
     })
 }

@@ -53,6 +53,8 @@ pub(super) struct Vectors {
     busy: Cell<bool>,
     /// Whether it was looked whether a service is new.
     checked: Cell<bool>,
+    /// What is known of the vectors there are, and after how many rollbacks that was read.
+    made: RefCell<Option<(u64, Option<Made>)>>,
 }
 
 /// What made the vectors that there are, and where they are searched.
@@ -90,13 +92,24 @@ impl Core {
     }
 
     fn made(&self) -> Result<Option<Made>, ApiError> {
+        let rollbacks = self.db.rollbacks();
+        if let Some((at, made)) = self.memory.vectors.made.borrow().as_ref()
+            && *at == rollbacks
+        {
+            return Ok(made.clone());
+        }
         let stored = self.store.meta(INDEX)?;
-        let made = stored.map(|stored| serde_json::from_slice(&stored));
-        made.transpose().map_err(ApiError::internal)
+        let made = stored.map(|stored| serde_json::from_slice::<Made>(&stored));
+        let made = made.transpose().map_err(ApiError::internal)?;
+        let known = Some((rollbacks, made.clone()));
+        self.memory.vectors.made.replace(known);
+        Ok(made)
     }
 
     fn set_made(&self, made: &Made) -> Result<(), ApiError> {
-        Ok(self.store.set_meta(INDEX, &serde_json::to_vec(made)?)?)
+        self.store.set_meta(INDEX, &serde_json::to_vec(made)?)?;
+        self.memory.vectors.made.replace(None);
+        Ok(())
     }
 
     /// Returns the service and what it made so far.
@@ -213,6 +226,9 @@ impl Core {
             return Ok(());
         }
         self.memory.prepare()?;
+        if self.made()?.is_none() {
+            return Ok(());
+        }
         let Some(due) = self.memory.store.vector_due()? else {
             return Ok(());
         };

@@ -115,7 +115,7 @@ fn node(repo: &Repo, args: &BenchMemory, started: &mut Started, replica: bool) -
         name,
         url: network.url(),
         token: agent.token.clone(),
-        nothing: format!("{path}/rotation"),
+        nothing: format!("{path}/settings"),
         replica: replica.then(|| format!("{path}/replica")),
         rotation: Some([format!("{path}/rotate"), format!("{path}/rotation")]),
         path,
