@@ -11,6 +11,7 @@ pub mod announcement;
 pub mod attestation;
 pub mod backup;
 pub mod crypto;
+pub mod group;
 pub mod identity;
 pub mod jcs;
 pub mod memory;

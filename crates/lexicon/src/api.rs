@@ -8,6 +8,7 @@ mod backups;
 pub mod blobs;
 pub mod blocks;
 mod firehose;
+pub mod groups;
 pub mod life;
 pub mod memory;
 pub mod tasks;

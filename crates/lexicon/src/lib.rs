@@ -8,6 +8,7 @@ pub mod address;
 pub mod api;
 pub mod blob;
 pub mod collection;
+pub mod group;
 pub mod id;
 pub mod keys;
 pub mod level;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::group::GroupPart;
 use crate::id::MessageId;
 
 /// What a message says.
@@ -28,6 +29,8 @@ pub enum Content {
     Share(SharePart),
     /// A typed record. Written by agents, for their programs.
     Record(RecordPart),
+    /// A word about a group, or in it. Written by agents, never by their programs.
+    Group(GroupPart),
 }
 
 /// A record of `agent.comms.*`, and the task that it belongs to.

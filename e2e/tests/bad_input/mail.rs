@@ -19,7 +19,7 @@ use super::{alpha, deployment, goes_on, new_peer};
 const EPOCH: u64 = 9;
 
 /// The prekey that an agent of a network publishes.
-fn prekey_of(agent: &Agent) -> Prekey {
+pub(super) fn prekey_of(agent: &Agent) -> Prekey {
     let network = deployment()
         .networks()
         .iter()
@@ -35,17 +35,19 @@ fn prekey_of(agent: &Agent) -> Prekey {
 }
 
 /// A message to an agent of alpha, to be changed before it is sealed.
-struct Draft {
+pub(super) struct Draft {
     header: Header,
     prekey: Prekey,
     signing: SigningKey,
     text: String,
+    /// What it says in place of the text.
+    pub(super) content: Option<Content>,
     /// Whether what opens the conversation is left out.
     bare: bool,
 }
 
 impl Draft {
-    fn new(from: &FakeAgent, to: &Agent, id: u8) -> Self {
+    pub(super) fn new(from: &FakeAgent, to: &Agent, id: u8) -> Self {
         Self {
             header: Header {
                 id: [id; 16],
@@ -58,6 +60,7 @@ impl Draft {
             prekey: prekey_of(to),
             signing: from.identity.signing.clone(),
             text: format!("message {id}"),
+            content: None,
             bare: false,
         }
     }
@@ -68,7 +71,7 @@ impl Draft {
     }
 
     /// Seals it in a conversation of its own.
-    fn seal(self) -> Item {
+    pub(super) fn seal(self) -> Item {
         let mut rng = UnwrapErr(SysRng);
         let header = &self.header;
         let mut epoch =
@@ -81,7 +84,7 @@ impl Draft {
 
     fn seal_in(self, epoch: &mut Sending) -> Item {
         let body = Body {
-            content: Content::Text { text: self.text },
+            content: self.content.unwrap_or(Content::Text { text: self.text }),
             thread: Some("from afar".to_owned()),
             priority: 4,
             created_at: Timestamp(1_790_000_000_000),
@@ -102,7 +105,7 @@ fn now() -> Timestamp {
 }
 
 /// Sends one frame of messages from `seq` on and returns what was refused.
-fn carry(
+pub(super) fn carry(
     peer: &FakePeer,
     (wire, session): &mut (Socket, Session),
     seq: u64,

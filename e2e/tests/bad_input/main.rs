@@ -3,7 +3,7 @@
 //! `api` is what a client can get wrong, `documents` what a host can publish, `answering` and
 //! `dialling` how a peer can cheat when it is dialled and when it dials, `upgrade` how anybody can
 //! before that, `session` and
-//! `mail` what it can do once it is in.
+//! `mail` what it can do once it is in, `groups` what its agents can say about groups.
 #![allow(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -16,6 +16,7 @@ mod answering;
 mod api;
 mod dialling;
 mod documents;
+mod groups;
 mod mail;
 mod session;
 mod upgrade;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use entente_lexicon::api::{Inbox, InboxMessage, MessageList, MessageStatus};
+use entente_lexicon::group::GroupWord;
 use entente_lexicon::{Content, ReceiptStatus, Timestamp};
 
 /// Messages kept and shown; older ones stay in the agent's own store.
@@ -192,6 +193,17 @@ pub fn text_of(content: &Content) -> String {
         Content::Ref { uri } => uri.clone(),
         Content::Share(part) => format!("Shared a record: {}", part.uri),
         Content::Record(part) => serde_json::to_string_pretty(&part.record).unwrap_or_default(),
+        Content::Group(part) => {
+            if let GroupWord::Post {
+                content: Some(content),
+                ..
+            } = &part.word
+            {
+                text_of(content)
+            } else {
+                serde_json::to_string_pretty(&part.word).unwrap_or_default()
+            }
+        }
     }
 }
 

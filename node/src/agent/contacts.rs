@@ -272,6 +272,26 @@ impl Core {
         self.pin(&paper, network, host, Route::Link)
     }
 
+    /// Finds an agent that was looked up before, wherever it lives, without asking anybody.
+    pub(super) fn known_contact(&self, did: &Did) -> Result<Option<Rc<Contact>>, ApiError> {
+        if let Some(known) = self.contacts.by_did(did) {
+            return Ok(Some(known));
+        }
+        // A neighbour's object is asked of the directory whenever it is written to; its keys are here.
+        let Some(row) = self.store.contact(did)? else {
+            return Ok(None);
+        };
+        let network = Did::parse(&row.network).map_err(ApiError::internal)?;
+        let host = Host::parse(&row.host).map_err(ApiError::internal)?;
+        let card = verify(&row.card, &row.log, &network, &host)?;
+        Ok(Some(contact(
+            card,
+            Route::Link,
+            row.checked_at,
+            row.next_index,
+        )))
+    }
+
     fn pinned(&self, did: &Did) -> Result<Option<Rc<Contact>>, ApiError> {
         let Some(row) = self.store.contact(did)? else {
             return Ok(None);

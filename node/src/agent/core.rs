@@ -10,6 +10,7 @@ use worker::{Env, State, WebSocket};
 use crate::agent::blocks::Blocks;
 use crate::agent::contacts::Contacts;
 use crate::agent::conversations::Conversations;
+use crate::agent::groups::Groups;
 use crate::agent::handed::Handed;
 use crate::agent::identity::Me;
 use crate::agent::memory::Memory;
@@ -43,6 +44,7 @@ pub(super) struct Core {
     pub(super) tasks: Tasks,
     pub(super) blocks: Blocks,
     pub(super) webhooks: Webhooks,
+    pub(super) groups: Groups,
     pub(super) reporter: Rc<Reporter>,
     pub(super) keeper: Keeper,
     /// The identity, once it has been unsealed in this life of the object.
@@ -71,6 +73,7 @@ impl Core {
             tasks: Tasks::new(Rc::clone(&db)),
             blocks: Blocks::new(Rc::clone(&db)),
             webhooks: Webhooks::new(Rc::clone(&db)),
+            groups: Groups::new(Rc::clone(&db)),
             reporter: Reporter::new(env.clone()),
             me: RefCell::new(None),
             oldest_row: Cell::new(None),

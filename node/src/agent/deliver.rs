@@ -17,6 +17,7 @@ use worker::{WebSocket, console_warn};
 use crate::agent::contacts::{Contact, REFRESH_SPACING_MS};
 use crate::agent::conversations::Touched;
 use crate::agent::core::{Core, address};
+use crate::agent::groups::GroupFault;
 use crate::agent::identity::Me;
 use crate::agent::journey::KeptProof;
 use crate::agent::memory::ShareFault;
@@ -112,6 +113,7 @@ impl Core {
             }
         };
         self.conversations.keep(touched);
+        self.groups_came();
         if !arrivals.is_empty() {
             self.start_courier();
             let sockets = self.sockets();
@@ -259,7 +261,9 @@ impl Core {
             None => return Err(Fault::Refused(SENDER_UNREACHABLE)),
         };
         let mut body = self.open(me, sender, envelope, taking)?;
-        self.take_carried(me, sender, &mut body, now)?;
+        if !self.take_carried(me, sender, &mut body, now)? {
+            return Ok(None);
+        }
         self.store
             .insert(NewMessage {
                 id: &id,
@@ -289,14 +293,15 @@ impl Core {
         Ok(Some(Arrival { view, peer }))
     }
 
-    /// Takes what a message carries for the agent itself.
+    /// Takes what a message carries for the agent itself. Returns whether its program is shown the
+    /// message.
     fn take_carried(
         &self,
         me: &Me,
         sender: &Rc<Contact>,
         body: &mut Body,
         now: Timestamp,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         match &mut body.content {
             Content::Text { .. } | Content::Json { .. } | Content::Ref { .. } => {}
             Content::Share(part) => {
@@ -306,8 +311,9 @@ impl Core {
                 part.data = None;
             }
             Content::Record(part) => self.take_typed(me, sender, part, now)?,
+            Content::Group(_) => return Ok(self.take_group(me, sender, body, now)?),
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Opens a message in the epoch it names, or accepts the epoch that it opens.
@@ -501,6 +507,16 @@ impl From<TaskFault> for Fault {
         match fault {
             TaskFault::Refused(code) => Self::Refused(code),
             TaskFault::Ours(error) => Self::Ours(error),
+        }
+    }
+}
+
+impl From<GroupFault> for Fault {
+    fn from(fault: GroupFault) -> Self {
+        match fault {
+            GroupFault::Refused(code) => Self::Refused(code),
+            GroupFault::Unverified(owner) => Self::Unverified(owner),
+            GroupFault::Ours(error) => Self::Ours(error),
         }
     }
 }

@@ -12,6 +12,7 @@ mod controls;
 mod conversations;
 mod core;
 mod deliver;
+mod groups;
 mod handed;
 mod handover;
 mod identity;

@@ -88,6 +88,7 @@ impl DurableObject for Agent {
         core.tend_memory();
         core.tend_tasks();
         core.start_courier();
+        core.tend_groups();
         Response::empty()
     }
 
@@ -188,7 +189,7 @@ impl Core {
         }
     }
 
-    /// What has a file of its own: memory, blobs, tasks, webhooks, blocks.
+    /// What has a file of its own: memory, blobs, tasks, groups, webhooks, blocks.
     async fn route_part(
         self: &Rc<Self>,
         request: &mut Request,
@@ -209,6 +210,9 @@ impl Core {
             return Ok(Some(answer));
         }
         if let Some(answer) = self.hook_route(request).await? {
+            return Ok(Some(answer));
+        }
+        if let Some(answer) = self.group_route(request).await? {
             return Ok(Some(answer));
         }
         self.block_route(request).await
@@ -266,6 +270,7 @@ impl Core {
         self.restore_outbox(&me)?;
         self.wake_tasks();
         self.wake_courier();
+        self.wake_groups();
         Ok(())
     }
 }

@@ -588,6 +588,8 @@ impl Core {
             // It may be a word on a task.
             self.tend_tasks();
         }
+        // It may be something that was said in a group.
+        self.tend_groups();
         let core = Rc::clone(self);
         spawn_local(async move {
             let sockets = core.sockets();

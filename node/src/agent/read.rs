@@ -25,7 +25,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    fn limit(&self) -> Result<u32, ApiError> {
+    pub(super) fn limit(&self) -> Result<u32, ApiError> {
         let Some(text) = given(&self.limit) else {
             return Ok(DEFAULT_PAGE);
         };
@@ -39,7 +39,7 @@ impl Page {
     }
 
     /// Rows after this one.
-    fn after(&self) -> Result<u64, ApiError> {
+    pub(super) fn after(&self) -> Result<u64, ApiError> {
         let Some(text) = given(&self.cursor) else {
             return Ok(0);
         };
@@ -74,7 +74,7 @@ pub(super) fn given(parameter: &Option<String>) -> Option<&str> {
     parameter.as_deref().filter(|text| !text.is_empty())
 }
 
-fn cursor(n: u64) -> String {
+pub(super) fn cursor(n: u64) -> String {
     BASE32.encode(&n.to_be_bytes())
 }
 

@@ -70,7 +70,7 @@ impl Draft {
             Content::Ref { uri } => uri.len(),
             Content::Json { .. } => MAX_CONTENT_BYTES / 8,
             Content::Share(part) => part.data.as_ref().map_or(0, String::len),
-            Content::Record(_) => MAX_CONTENT_BYTES / 8,
+            Content::Record(_) | Content::Group(_) => MAX_CONTENT_BYTES / 8,
         };
         text.saturating_add(OVERHEAD_BYTES)
     }
@@ -458,7 +458,8 @@ pub(super) fn check_content(content: &Content) -> Result<(), ApiError> {
         | Content::Json { .. }
         | Content::Ref { .. }
         | Content::Share(_)
-        | Content::Record(_) => Ok(()),
+        | Content::Record(_)
+        | Content::Group(_) => Ok(()),
     }
 }
 
@@ -468,6 +469,9 @@ pub(super) fn no_share(content: &Content) -> Result<(), ApiError> {
         Content::Share(_) => "Records are shared with POST /agents/:name/memory/:id/share.",
         Content::Record(_) => {
             "Tasks are asked for with POST /agents/:name/tasks, and handed over with POST /agents/:name/handoffs."
+        }
+        Content::Group(_) => {
+            "What is said in a group is said with POST /agents/:name/groups/:id/messages."
         }
         Content::Text { .. } | Content::Json { .. } | Content::Ref { .. } => return Ok(()),
     };

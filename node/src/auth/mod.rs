@@ -4,3 +4,6 @@
 pub mod gate;
 pub mod recall;
 pub mod table;
+
+#[cfg(test)]
+mod table_tests;

@@ -16,6 +16,7 @@ use worker::Response;
 
 use crate::agent::wire::PrekeyReply;
 use crate::auth::gate::is_admin;
+use crate::auth::table::Route;
 use crate::config::Problem;
 use crate::error::ApiError;
 use crate::internal;
@@ -97,7 +98,7 @@ pub(super) async fn agent_card(call: &Call) -> Result<Response, ApiError> {
 }
 
 /// `GET /relay/agents/:agent/prekey`: the key to open conversations with an agent, of the day.
-pub(super) async fn agent_prekey(call: &Call) -> Result<Response, ApiError> {
+async fn agent_prekey(call: &Call) -> Result<Response, ApiError> {
     let row = living(call).await?;
     let now = internal::now();
     let known = PREKEYS.with_borrow(|kept| kept.get(&row.object_id).cloned());
@@ -120,7 +121,7 @@ pub(super) async fn agent_prekey(call: &Call) -> Result<Response, ApiError> {
 }
 
 /// `GET /relay/agents/:agent/log`: an agent's identity log, a page of whole lines at a time.
-pub(super) async fn agent_log(call: &Call) -> Result<Response, ApiError> {
+async fn agent_log(call: &Call) -> Result<Response, ApiError> {
     let row = living(call).await?;
     let card = call.directory()?.card(&row.object_id).await?;
     let log = card.ok_or_else(|| unknown_agent(call.parameter()))?.log;
@@ -197,4 +198,13 @@ pub(super) async fn living_agent(call: &Call, named: &str) -> Result<AgentRow, A
 fn etag(text: &str) -> String {
     let hash = sha256(&[text.as_bytes()]);
     data_encoding::BASE64URL_NOPAD.encode(&hash)
+}
+
+/// What an agent's keys are proven by: its prekey, or its log.
+pub(super) async fn agent_key(call: &Call, route: Route) -> Result<Response, ApiError> {
+    if route == Route::AgentPrekey {
+        agent_prekey(call).await
+    } else {
+        agent_log(call).await
+    }
 }

@@ -33,7 +33,10 @@ pub(super) async fn forward(mut call: Call, entry: Entry) -> Result<Response, Ap
     let method = call.request.method();
     let body = if streams {
         Forwarded::Stream
-    } else if matches!(method, worker::Method::Post | worker::Method::Put) {
+    } else if matches!(
+        method,
+        worker::Method::Post | worker::Method::Put | worker::Method::Patch
+    ) {
         Forwarded::Bytes(body::read(&mut call.request).await?)
     } else {
         Forwarded::Nothing
@@ -153,10 +156,11 @@ fn action(route: Route, reads: bool) -> &'static str {
         (Route::ShareMemory, "memory.share"),
     ];
     // Of these, reading and writing are told apart by the method.
-    const BOTH: [(Route, [&str; 2]); 3] = [
+    const BOTH: [(Route, [&str; 2]); 4] = [
         (Route::Tasks, ["tasks.read", "tasks.write"]),
         (Route::Blocks, ["blocks.read", "blocks.write"]),
         (Route::Webhooks, ["webhooks.read", "webhooks.write"]),
+        (Route::Groups, ["groups.read", "groups.write"]),
     ];
     if let Some((_, [read, write])) = BOTH.iter().find(|(of, _)| *of == route) {
         return if reads { read } else { write };

@@ -94,8 +94,7 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::NetworkLog => discovery::network_log(&call).await,
         Route::NetworkDid => discovery::network_did(&call).await,
         Route::AgentCard => discovery::agent_card(&call).await,
-        Route::AgentPrekey => discovery::agent_prekey(&call).await,
-        Route::AgentLog => discovery::agent_log(&call).await,
+        Route::AgentPrekey | Route::AgentLog => discovery::agent_key(&call, entry.route).await,
         Route::AgentDid => discovery::agent_did(&call).await,
         Route::Lexicons => lexicons::serve(&call),
         Route::Xrpc => xrpc::serve(&call).await,
@@ -133,7 +132,8 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         | Route::PutBlobPart
         | Route::Tasks
         | Route::Blocks
-        | Route::Webhooks => mail::forward(call, entry).await,
+        | Route::Webhooks
+        | Route::Groups => mail::forward(call, entry).await,
         Route::AddPeer => peers::add(call).await,
         Route::AdminTasks => tasks::list(&call).await,
         Route::A2aCard | Route::A2aCall => a2a::serve(call, entry.route).await,

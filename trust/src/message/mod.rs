@@ -37,7 +37,7 @@ mod header;
 mod opening;
 pub mod origin;
 mod outer;
-mod padding;
+pub(crate) mod padding;
 mod prekey;
 mod ratchet;
 pub mod read;

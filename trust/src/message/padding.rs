@@ -7,7 +7,7 @@ const FINE_STEP: usize = 64;
 const FINE_LIMIT: usize = 1024;
 
 /// Returns the smallest bucket that holds `length` bytes (at least one).
-pub(super) const fn bucket(length: usize) -> usize {
+pub(crate) const fn bucket(length: usize) -> usize {
     let length = if length == 0 { 1 } else { length };
     let step = if length <= FINE_LIMIT {
         FINE_STEP

@@ -30,6 +30,7 @@ use a2a::A2a;
 pub(crate) use a2a::CardWish;
 pub(super) use hear::TaskFault;
 use store::TaskStore;
+pub(super) use tell::waits;
 
 /// What could not be told is tried again after this.
 const RETRY_MS: u64 = 30_000;

@@ -186,7 +186,7 @@ impl Core {
 }
 
 /// Whether mail may take later what it does not take now.
-pub(super) fn waits(error: &ApiError) -> bool {
+pub(in crate::agent) fn waits(error: &ApiError) -> bool {
     error.status >= 500 || error.status == 429
 }
 

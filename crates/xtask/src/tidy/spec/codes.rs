@@ -11,8 +11,9 @@ use super::source::{self, Texts};
 use super::{ERRORS, Files};
 
 /// The crates whose codes reach a client.
-const FOLDERS: [&str; 9] = [
+const FOLDERS: [&str; 10] = [
     "crates/firehose/src/",
+    "crates/groups/src/",
     "crates/lexicon/src/schema/",
     "crates/memory/src/",
     "crates/delivery/src/",

@@ -9,10 +9,11 @@ use super::source;
 use super::{Files, LIMITS};
 
 /// Where a first part of a path such as `federation::link::dial::LATER_MS` leads.
-const CRATES: [(&str, &str); 11] = [
+const CRATES: [(&str, &str); 12] = [
     ("federation", "federation/src"),
     ("a2a", "crates/a2a/src"),
     ("firehose", "crates/firehose/src"),
+    ("groups", "crates/groups/src"),
     ("lexicon", "crates/lexicon/src"),
     ("memory", "crates/memory/src"),
     ("node", "node/src"),
