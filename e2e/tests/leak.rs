@@ -71,6 +71,10 @@ fn exchange(deployment: &Deployment, text: &Marker, data: &Marker, thread: &Mark
     let (alpha, beta) = (deployment.network("alpha"), deployment.network("beta"));
     let one = alpha.create_agent("leak-one");
     let neighbour = alpha.create_agent("leak-neighbour");
+    // What a webhook is to tell in the clear waits here: its host does not exist.
+    let hook = json!({ "url": "https://leak.example/in", "include": "content" });
+    let made = neighbour.client.post(&neighbour.path("/webhooks"), &hook);
+    let _ = made.expect(201);
     let other = beta.create_agent_with("leak-other", json!({ "adminRead": true }));
     let thread = thread.text();
     let text = json!({ "kind": "text", "text": text.text() });
@@ -80,7 +84,10 @@ fn exchange(deployment: &Deployment, text: &Marker, data: &Marker, thread: &Mark
         let body = json!({ "content": content, "thread": thread });
         deliver(&one, &other, body.clone());
         deliver(&other, &one, body.clone());
-        deliver(&one, &neighbour, body);
+        deliver(&one, &neighbour, body.clone());
+        let mut queued = body;
+        queued["async"] = json!(true);
+        deliver(&one, &neighbour, queued);
     }
     // The admin reads an inbox, and a refused message is kept by its sender.
     let read = beta.admin.get(&other.path("/inbox")).expect(200);
@@ -281,10 +288,19 @@ fn is_replicated(deployment: &Deployment, owner: &Agent, shown: &Marker) {
         .map(|(_, body)| serde_json::from_str(body).unwrap())
         .collect();
     assert!(queued.iter().any(|hint| hint["did"] == owner.did));
+    let is_mail = |hint: &Value| hint["from"].is_string();
+    assert!(queued.iter().any(is_mail), "mail went by the queue");
     for hint in queued {
         let names: Vec<_> = hint.as_object().unwrap().keys().collect();
-        assert_eq!(names, ["did", "revision"], "{hint}");
-        assert!(hint["revision"].is_u64(), "{hint}");
+        if is_mail(&hint) {
+            assert_eq!(names, ["from", "to"], "{hint}");
+            let object = hint["from"].as_str().unwrap();
+            assert!(object.bytes().all(|b| b.is_ascii_hexdigit()), "{hint}");
+            assert!(Did::parse(hint["to"].as_str().unwrap()).is_ok(), "{hint}");
+        } else {
+            assert_eq!(names, ["did", "revision"], "{hint}");
+            assert!(hint["revision"].is_u64(), "{hint}");
+        }
     }
 }
 

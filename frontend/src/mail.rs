@@ -342,6 +342,7 @@ impl Mail {
             priority: None,
             expires_at: None,
             idempotency_key: None,
+            asynchronous: None,
         };
         let idempotency = self.idempotency(&body);
         self.sending.set(true);

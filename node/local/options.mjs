@@ -76,27 +76,31 @@ function assets(config) {
   };
 }
 
-const REPLICA_QUEUE = { maxBatchSize: 100, maxBatchTimeout: 1, maxRetries: 3, retryDelay: 1, deadLetterQueue: "replica-dead" };
+const HINTS = { maxBatchSize: 100, maxBatchTimeout: 1, maxRetries: 3, retryDelay: 1, deadLetterQueue: "replica-dead" };
+const MAIL = { maxBatchSize: 100, maxBatchTimeout: 1, maxRetries: 100, deadLetterQueue: "mail-dead" };
 
-// Tests set LOCAL_QUEUE: "none" leaves the queue out, "tapped" shows all that is sent to it.
+// Tests set LOCAL_QUEUE: "none" leaves the queues out, "tapped" shows all that is sent to them.
 function isTapped(config) {
   return Boolean(config.migrations) && config.vars.LOCAL_QUEUE === "tapped";
 }
 
 function queues(config) {
   if (!config.migrations || config.vars.LOCAL_QUEUE === "none") return {};
-  const consumed = isTapped(config) ? "replica-tapped" : "replica";
-  return { queueProducers: { HINTS: "replica" }, queueConsumers: { [consumed]: REPLICA_QUEUE } };
+  const consumed = (name) => (isTapped(config) ? `${name}-tapped` : name);
+  return {
+    queueProducers: { HINTS: "replica", MAIL: "mail" },
+    queueConsumers: { [consumed("replica")]: HINTS, [consumed("mail")]: MAIL },
+  };
 }
 
-// Writes all that is sent to the queue into the log, and passes it on.
+// Writes all that is sent to the queues into the log, and passes it on.
 function tap() {
   const script = `
     export default {
       async queue(batch, env) {
         for (const { body } of batch.messages) {
           console.log("queued:", JSON.stringify(body));
-          await env.NEXT.send(body);
+          await env[batch.queue].send(body);
         }
       },
     };`;
@@ -104,8 +108,8 @@ function tap() {
     name: "tap",
     compatibilityDate: COMPATIBILITY_DATE,
     modules: [{ type: "ESModule", path: "tap.js", contents: script }],
-    queueProducers: { NEXT: "replica-tapped" },
-    queueConsumers: { replica: { maxBatchTimeout: 0 } },
+    queueProducers: { replica: "replica-tapped", mail: "mail-tapped" },
+    queueConsumers: { replica: { maxBatchTimeout: 0 }, mail: { maxBatchTimeout: 0 } },
   };
 }
 

@@ -18,6 +18,7 @@ pub mod guard;
 pub mod internal;
 pub mod lifecycle;
 pub mod link;
+mod mail;
 mod proof;
 pub mod relay;
 pub mod replica;
@@ -26,7 +27,7 @@ pub mod routes;
 pub mod shapes;
 pub mod store;
 
-use worker::{Context, Env, MessageBatch, Request, Response, event};
+use worker::{Context, Env, MessageBatch, MessageExt as _, Request, Response, console_warn, event};
 
 /// Answers one HTTP request.
 ///
@@ -38,12 +39,25 @@ pub async fn fetch(request: Request, env: Env, _context: Context) -> worker::Res
     routes::handle(request, env).await
 }
 
-/// Takes hints that agents' records changed, and brings their replica up to date.
+/// Takes hints: that agents' records changed, whose replica is brought up to date then, and that mail waits
+/// to be handed over.
 ///
 /// # Errors
 /// None: what fails is asked to come again.
 #[event(queue)]
 pub async fn queue(batch: MessageBatch<()>, env: Env, _context: Context) -> worker::Result<()> {
-    replica::consume(&batch, &env).await;
+    let (mut mail, mut changes) = (Vec::new(), Vec::new());
+    for message in batch.raw_iter() {
+        match (mail::Hint::read(&message), replica::read(&message)) {
+            (Some(hint), _) => mail.push((hint, message)),
+            (None, Some(did)) => changes.push((did, message)),
+            (None, None) => {
+                console_warn!("the queue carries something that is no hint");
+                message.ack();
+            }
+        }
+    }
+    mail::consume(mail, &env).await;
+    replica::consume(changes, &env).await;
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use entente_lexicon::Did;
 use serde::{Deserialize, Serialize};
-use worker::{Env, MessageBatch, MessageExt as _, RawMessage, console_warn};
+use worker::{Env, MessageExt as _, RawMessage, console_warn};
 
 use crate::agent::wire::{self, ReplicaCursor, ReplicaFailed, ReplicaPage, ReplicaPull};
 use crate::error::ApiError;
@@ -40,16 +40,10 @@ pub(crate) async fn hint(env: &Env, hint: Hint) -> Result<(), ApiError> {
 }
 
 /// Takes a batch of hints. What could not be done is asked to come again.
-pub(crate) async fn consume(batch: &MessageBatch<()>, env: &Env) {
+pub(crate) async fn consume(changes: Vec<(Did, RawMessage)>, env: &Env) {
     let mut hints: BTreeMap<Did, Vec<RawMessage>> = BTreeMap::new();
-    for message in batch.raw_iter() {
-        match read(&message) {
-            Some(did) => hints.entry(did).or_default().push(message),
-            None => {
-                console_warn!("the queue of hints carries something else");
-                message.ack();
-            }
-        }
+    for (did, message) in changes {
+        hints.entry(did).or_default().push(message);
     }
     let mut pages = MAX_PAGES;
     for (did, messages) in hints {
@@ -67,7 +61,8 @@ pub(crate) async fn consume(batch: &MessageBatch<()>, env: &Env) {
     }
 }
 
-fn read(message: &RawMessage) -> Option<Did> {
+/// Reads a message of the queue; nothing if it is none of these.
+pub(crate) fn read(message: &RawMessage) -> Option<Did> {
     let did = js_sys::Reflect::get(&message.body(), &"did".into()).ok()?;
     Did::parse(&did.as_string()?).ok()
 }

@@ -39,9 +39,12 @@ impl Lane {
         }
     }
 
-    /// Nothing was taken.
+    /// Nothing was taken. Where something was given up for it, what follows has its chance at once.
     #[must_use]
-    pub fn failed(self, policy: &Policy, now: Timestamp, random: u64) -> Self {
+    pub fn failed(self, gave_up: bool, policy: &Policy, now: Timestamp, random: u64) -> Self {
+        if gave_up {
+            return Self::moved(now);
+        }
         let failures = self.failures.saturating_add(1);
         Self {
             failures,

@@ -7,6 +7,7 @@ mod announcements;
 mod backups;
 pub mod blobs;
 pub mod blocks;
+pub mod dead;
 mod firehose;
 pub mod groups;
 pub mod life;
@@ -163,6 +164,9 @@ pub struct SendMessage {
     /// Sending again with the same key answers as the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
+    /// Answer as soon as it is kept; to an agent of this network it goes by the queue.
+    #[serde(default, rename = "async", skip_serializing_if = "Option::is_none")]
+    pub asynchronous: Option<bool>,
 }
 
 /// The answer to a send, 202.

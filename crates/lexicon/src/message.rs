@@ -84,7 +84,8 @@ pub struct SharePart {
     pub data: Option<String>,
 }
 
-/// How far a message came. `resolving`, `accepted`, `quarantined` and `unconfirmed` are passed through;
+/// How far a message came. `resolving`, `accepted`, `queued`, `dead`, `quarantined` and
+/// `unconfirmed` are passed through;
 /// `delivered` may be followed by `read`; all others are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -95,6 +96,10 @@ pub enum ReceiptStatus {
     Accepted,
     /// An admin of the recipient's network has yet to decide about it.
     Quarantined,
+    /// It goes by the network's queue, since its recipient or its sender did not wait.
+    Queued,
+    /// It was offered in vain too often: a dead letter, which can be offered again or thrown away.
+    Dead,
     /// The recipient's agent has it.
     Delivered,
     /// The recipient's agent says that it was read.
@@ -111,7 +116,10 @@ impl ReceiptStatus {
     /// Tells whether another status follows.
     #[must_use]
     pub const fn is_open(self) -> bool {
-        matches!(self, Self::Resolving | Self::Accepted | Self::Quarantined)
+        matches!(
+            self,
+            Self::Resolving | Self::Accepted | Self::Quarantined | Self::Queued | Self::Dead
+        )
     }
 
     /// Returns the name used in JSON and in storage.
@@ -121,6 +129,8 @@ impl ReceiptStatus {
             Self::Resolving => "resolving",
             Self::Accepted => "accepted",
             Self::Quarantined => "quarantined",
+            Self::Queued => "queued",
+            Self::Dead => "dead",
             Self::Delivered => "delivered",
             Self::Read => "read",
             Self::Expired => "expired",
@@ -136,6 +146,8 @@ impl ReceiptStatus {
             Self::Resolving => Self::Resolving,
             Self::Accepted
             | Self::Quarantined
+            | Self::Queued
+            | Self::Dead
             | Self::Delivered
             | Self::Read
             | Self::Expired
@@ -151,6 +163,8 @@ impl ReceiptStatus {
             Self::Resolving,
             Self::Accepted,
             Self::Quarantined,
+            Self::Queued,
+            Self::Dead,
             Self::Delivered,
             Self::Read,
             Self::Expired,

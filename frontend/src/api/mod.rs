@@ -3,6 +3,8 @@
 #[cfg(target_arch = "wasm32")]
 pub(crate) mod announcements;
 #[cfg(target_arch = "wasm32")]
+pub(crate) mod dead;
+#[cfg(target_arch = "wasm32")]
 pub(crate) mod http;
 #[cfg(target_arch = "wasm32")]
 pub(crate) mod socket;

@@ -4,8 +4,8 @@ use leptos::prelude::*;
 
 use crate::browser::focus;
 use crate::components::{
-    AgentList, AnnouncementsPanel, BansPanel, Compose, ConversationPanel, Feed, Header,
-    HealthPanel, IdentityPanel, ObserverNotice, PeersPanel, QuarantinePanel, RequestsPanel,
+    AgentList, AnnouncementsPanel, BansPanel, Compose, ConversationPanel, DeadLettersPanel, Feed,
+    Header, HealthPanel, IdentityPanel, ObserverNotice, PeersPanel, QuarantinePanel, RequestsPanel,
     Topology,
 };
 use crate::mail::Mail;
@@ -54,6 +54,7 @@ pub(crate) fn Dashboard() -> impl IntoView {
                 <RequestsPanel/>
                 <BansPanel/>
                 <QuarantinePanel/>
+                <DeadLettersPanel/>
             </Show>
             <AnnouncementsPanel/>
         </main>

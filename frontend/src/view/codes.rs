@@ -15,6 +15,9 @@ pub fn explain(code: &str) -> Option<&'static str> {
         "HANDSHAKE_TIMEOUT" | "PEER_SILENT" | "PEER_TIMEOUT" => {
             "The peer stopped answering. We keep dialling."
         }
+        "RECIPIENT_DOWN" => "The recipient did not answer, however often it was tried.",
+        "RECIPIENT_FAILS" => "The recipient failed whenever it was given this message.",
+        "DISCARDED" => "It was a dead letter, and somebody threw it away.",
         "ID_REUSED" => "Its id was used for another message before.",
         "KEY_EXPIRED" | "UNKNOWN_EPOCH" | "UNDECRYPTABLE" => {
             "The recipient does not know the key it was sealed to. Send it anew."

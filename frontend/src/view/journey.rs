@@ -57,8 +57,11 @@ pub fn steps(
                 }
                 ReceiptStatus::Resolving
                 | ReceiptStatus::Quarantined
+                | ReceiptStatus::Queued
                 | ReceiptStatus::Unconfirmed => StepState::Waiting,
-                ReceiptStatus::Refused | ReceiptStatus::Expired => StepState::Failed,
+                ReceiptStatus::Refused | ReceiptStatus::Expired | ReceiptStatus::Dead => {
+                    StepState::Failed
+                }
             },
             at: Some(receipt.at),
             after: start

@@ -13,6 +13,7 @@ use crate::agent::conversations::Conversations;
 use crate::agent::groups::Groups;
 use crate::agent::handed::Handed;
 use crate::agent::identity::Me;
+use crate::agent::lanes::Lanes;
 use crate::agent::memory::Memory;
 use crate::agent::outbox::Outbox;
 use crate::agent::prekeys::Prekeys;
@@ -22,6 +23,7 @@ use crate::agent::store::AgentStore;
 use crate::agent::tasks::Tasks;
 use crate::agent::webhooks::Webhooks;
 use crate::backup::Keeper;
+use crate::drill::Affliction;
 use crate::reporter::Reporter;
 use crate::store::sqlite::Sqlite;
 
@@ -36,8 +38,13 @@ pub(super) struct Core {
     pub(super) prekeys: Prekeys,
     pub(super) resolving: Resolving,
     pub(super) outbox: Outbox,
+    pub(super) lanes: Lanes,
     /// Whether senders are being told what was read.
     pub(super) telling: Cell<bool>,
+    /// Whether the directory is being told of dead letters.
+    pub(super) telling_dead: Cell<bool>,
+    /// How this agent fails, in a drill.
+    pub(super) affliction: Affliction,
     pub(super) handed: Handed,
     pub(super) repo_reads: RepoReads,
     pub(super) memory: Memory,
@@ -66,7 +73,10 @@ impl Core {
             prekeys: Prekeys::default(),
             resolving: Resolving::default(),
             outbox: Outbox::default(),
+            lanes: Lanes::default(),
             telling: Cell::new(false),
+            telling_dead: Cell::new(false),
+            affliction: Affliction::default(),
             handed: Handed::default(),
             repo_reads: RepoReads::default(),
             memory: Memory::new(Rc::clone(&db)),

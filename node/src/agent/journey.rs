@@ -70,6 +70,8 @@ impl AgentStore {
             // Nothing ends here.
             ReceiptStatus::Resolving
             | ReceiptStatus::Accepted
+            | ReceiptStatus::Queued
+            | ReceiptStatus::Dead
             | ReceiptStatus::Quarantined
             | ReceiptStatus::Unconfirmed => self.db.row(
                 "UPDATE messages SET status = ?1, sent_at = COALESCE(sent_at, ?2),
@@ -90,7 +92,7 @@ impl AgentStore {
             }
             ReceiptStatus::Delivered | ReceiptStatus::Expired | ReceiptStatus::Refused => {
                 self.db.row(
-                    "UPDATE messages SET envelope = NULL, final_at = ?1, sent_at = COALESCE(sent_at, ?4),
+                    "UPDATE messages SET envelope = NULL, final_at = ?1, lane = NULL, sent_at = COALESCE(sent_at, ?4),
                         status = iif(?2 <> 'refused' AND EXISTS
                             (SELECT 1 FROM receipts r WHERE r.id = ?3 AND r.status = 'read'), 'read', ?2)
                      WHERE id = ?3 AND outgoing = 1 AND final_at IS NULL
@@ -155,8 +157,10 @@ impl AgentStore {
     ) -> Result<(), StoreError> {
         let place = proof.map(|proof| proof.keep(self)).transpose()?;
         self.db.exec(
-            "INSERT OR IGNORE INTO receipts(id, status, at, issuer, code, proof)
-             VALUES(?, ?, ?, ?, ?, ?)",
+            // What may come again is told as of the last time.
+            "INSERT INTO receipts(id, status, at, issuer, code, proof) VALUES(?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT(id, status) DO UPDATE SET at = ?3, code = ?5
+                WHERE ?2 IN ('queued', 'dead')",
             params![
                 id.to_bytes(),
                 status.as_str(),

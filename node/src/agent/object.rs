@@ -58,6 +58,9 @@ impl DurableObject for Agent {
         if let Some(drilled) = drill::here(&request, &core.env).await {
             return drilled;
         }
+        if let Some(drilled) = core.affliction.here(&request, &core.env) {
+            return drilled;
+        }
         let id = internal::request_id(&request);
         match core.is_outdated(&request) {
             Ok(false) => {}
@@ -79,6 +82,7 @@ impl DurableObject for Agent {
             console_error!("the agent could not start: {error}");
         }
         core.retry_outbox();
+        core.tend_lanes();
         core.resolve_unsealed();
         core.tell_reads();
         if let Err(error) = core.retry_announcements() {
@@ -141,6 +145,7 @@ impl Core {
         }
         match (&method, path.as_str()) {
             (Method::Post, "/deliver") => {
+                self.affliction.suffer().await?;
                 let delivery = wire::read(&mut request).await?;
                 wire::respond(&self.deliver(delivery).await?)
             }
@@ -189,7 +194,7 @@ impl Core {
         }
     }
 
-    /// What has a file of its own: memory, blobs, tasks, groups, webhooks, blocks.
+    /// What has a file of its own: memory, blobs, tasks, groups, webhooks, the queue, dead letters, blocks.
     async fn route_part(
         self: &Rc<Self>,
         request: &mut Request,
@@ -213,6 +218,12 @@ impl Core {
             return Ok(Some(answer));
         }
         if let Some(answer) = self.group_route(request).await? {
+            return Ok(Some(answer));
+        }
+        if let Some(answer) = self.lane_route(request).await? {
+            return Ok(Some(answer));
+        }
+        if let Some(answer) = self.dead_route(request).await? {
             return Ok(Some(answer));
         }
         self.block_route(request).await

@@ -64,6 +64,8 @@ pub(super) struct Departure {
     pub(super) bytes: Vec<u8>,
     /// It was never handed over before, not even in vain.
     pub(super) is_new: bool,
+    /// Its sender does not want to wait: within the network it goes by the queue.
+    pub(super) by_queue: bool,
 }
 
 /// What waits for a destination, in the order in which it came.
@@ -129,7 +131,7 @@ pub(super) enum Outcome {
 }
 
 /// Where a message stands after it was handed over.
-enum Fate {
+pub(super) enum Fate {
     /// It ended.
     Ended(Vec<EndOf>),
     /// It is tried again: at once, or after a while.
@@ -143,6 +145,14 @@ impl Entry {
         match self {
             Self::Draft(_, draft) => draft.weight(),
             Self::Sealed(departure) => departure.bytes.len(),
+        }
+    }
+
+    /// What its sender wants to wait for and what not does not go together.
+    fn by_queue(&self) -> bool {
+        match self {
+            Self::Draft(_, draft) => draft.request.asynchronous == Some(true),
+            Self::Sealed(departure) => departure.by_queue,
         }
     }
 }
@@ -225,9 +235,11 @@ impl Core {
                 to: row.to,
                 bytes: row.bytes,
                 is_new: false,
+                by_queue: false,
             };
             self.depart(destination, departure);
         }
+        self.restore_lanes()?;
         self.restore_unsealed()?;
         self.retry_announcements()?;
         let core = Rc::clone(self);
@@ -306,15 +318,37 @@ impl Core {
                 continue;
             }
             self.wake_in(WATCH_MS);
-            let outcome = self.hand_over_in_time(destination, &batch).await;
-            if let Err(error) =
-                outcome.and_then(|outcomes| self.settle(destination, &batch, outcomes))
-            {
+            let handed = if self.goes_by_lane(destination, &batch) {
+                self.queue_up(destination, &batch)
+            } else {
+                let outcome = self.hand_over_in_time(destination, &batch).await;
+                outcome
+                    .and_then(|outcomes| self.settle(destination, &batch, outcomes))
+                    .or_else(|error| {
+                        console_warn!("handing over failed: {error}");
+                        self.queue_up(destination, &batch)
+                    })
+            };
+            if let Err(error) = handed {
                 console_warn!("handing over failed, trying again: {error}");
                 self.commit_waiting(destination);
                 self.put_back(destination, batch);
                 self.wake_in(RETRY_MS);
                 return;
+            }
+        }
+    }
+
+    /// Has a batch go by the queue, if it is for an agent here and there is one.
+    fn queue_up(
+        self: &Rc<Self>,
+        destination: &Destination,
+        batch: &[Departure],
+    ) -> Result<(), ApiError> {
+        match destination {
+            Destination::Local(to) if self.has_queue() => self.enter_lane(to, batch),
+            Destination::Local(_) | Destination::Link(_) => {
+                Err(ApiError::internal("mail waits for its destination"))
             }
         }
     }
@@ -349,8 +383,12 @@ impl Core {
         let queue = queues.get_mut(destination)?;
         while let Some(next) = queue.waiting.front() {
             bytes = bytes.saturating_add(next.weight());
-            if entries.len() >= MAX_BATCH_ITEMS || (bytes > MAX_BATCH_BYTES && !entries.is_empty())
-            {
+            let full = entries.len() >= MAX_BATCH_ITEMS
+                || (bytes > MAX_BATCH_BYTES && !entries.is_empty());
+            let other = entries
+                .first()
+                .is_some_and(|first: &Entry| first.by_queue() != next.by_queue());
+            if full || other {
                 break;
             }
             entries.extend(queue.waiting.pop_front());
@@ -426,6 +464,9 @@ impl Core {
                         self.outbox.answer(&departure.id, Ok(()));
                     }
                     self.commit_waiting(destination);
+                    if matches!(destination, Destination::Local(_)) && self.has_queue() {
+                        return Err(ApiError::internal("the recipient takes its time"));
+                    }
                 }
             }
         }
@@ -505,7 +546,7 @@ impl Core {
         Ok(())
     }
 
-    fn store_outcome(
+    pub(super) fn store_outcome(
         &self,
         departure: &Departure,
         outcome: &Outcome,

@@ -343,6 +343,7 @@ impl Core {
             to: contact.did.clone(),
             bytes,
             is_new: false,
+            by_queue: false,
         }))
     }
 

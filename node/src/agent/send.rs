@@ -300,12 +300,18 @@ impl Core {
                 Step::Park => self.park(draft),
                 Step::Sealed(id, bytes, at) => {
                     self.report_accepted(me, &contact, &id, &draft.request, at);
-                    self.outbox.wait(&id, draft.reply, &contact.host);
+                    let by_queue = draft.request.asynchronous == Some(true);
+                    if by_queue {
+                        draft.reply.tell(Ok(accepted(&id)));
+                    } else {
+                        self.outbox.wait(&id, draft.reply, &contact.host);
+                    }
                     departures.push(Departure {
                         id,
                         to: contact.did.clone(),
                         bytes,
                         is_new: true,
+                        by_queue,
                     });
                 }
             }

@@ -27,11 +27,16 @@ const SCHEMA: &[&str] = &[
         status TEXT NOT NULL, final_at INTEGER,
         request TEXT, network TEXT NOT NULL, envelope BLOB,
         place INTEGER, expires INTEGER, seals INTEGER NOT NULL DEFAULT 0,
-        sent_at INTEGER, read_at INTEGER)",
+        sent_at INTEGER, read_at INTEGER, lane INTEGER,
+        tries INTEGER NOT NULL DEFAULT 0)",
     "CREATE UNIQUE INDEX IF NOT EXISTS messages_by_id ON messages(id, outgoing, peer)",
     "CREATE UNIQUE INDEX IF NOT EXISTS messages_by_request ON messages(request)
         WHERE request IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS messages_waiting ON messages(n) WHERE envelope IS NOT NULL",
+    // Nothing: directly, 1: by the queue, 2: a dead letter.
+    "CREATE INDEX IF NOT EXISTS messages_queued ON messages(lane, peer, n) WHERE lane IS NOT NULL",
+    "CREATE TABLE IF NOT EXISTS lanes(
+        peer TEXT PRIMARY KEY, failures INTEGER NOT NULL, due INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS messages_unsealed ON messages(n) WHERE status = 'resolving'",
     "CREATE TABLE IF NOT EXISTS prekeys(
         kid TEXT PRIMARY KEY, secret BLOB NOT NULL, published TEXT NOT NULL, signer TEXT NOT NULL,
@@ -419,7 +424,8 @@ impl AgentStore {
 
     pub(super) fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
         let rows = self.db.rows(
-            "SELECT id, peer, network, envelope FROM messages WHERE envelope IS NOT NULL ORDER BY n",
+            "SELECT id, peer, network, envelope FROM messages WHERE envelope IS NOT NULL AND lane IS NULL
+             ORDER BY n",
             params![],
         )?;
         rows.iter()

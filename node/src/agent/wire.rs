@@ -158,6 +158,88 @@ pub(crate) struct PrekeyReply {
     pub(crate) needs_origin: bool,
 }
 
+/// From the queue's consumer to a sending agent: what comes next for this recipient?
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LanePull {
+    /// The recipient's DID.
+    pub(crate) to: String,
+    /// So many messages at most.
+    pub(crate) limit: u32,
+}
+
+/// The answer to a [`LanePull`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LanePage {
+    /// The recipient's object.
+    pub(crate) object: String,
+    /// The DID of the network.
+    pub(crate) network: String,
+    /// Its host.
+    pub(crate) host: String,
+    /// In order; none if nothing waits, or it is not due yet.
+    pub(crate) items: Vec<LaneItem>,
+    /// How often something was offered in vain since something was taken.
+    pub(crate) failures: u32,
+}
+
+/// One message of a [`LanePage`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LaneItem {
+    /// The message's id, 16 bytes.
+    pub(crate) id: ByteBuf,
+    /// Its last 16 bytes, others each time it is sealed.
+    pub(crate) tail: ByteBuf,
+    /// The sealed message.
+    pub(crate) bytes: ByteBuf,
+}
+
+/// From the queue's consumer to a sending agent: what became of messages.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LaneSettled {
+    /// The recipient's DID.
+    pub(crate) to: String,
+    /// One by one.
+    pub(crate) items: Vec<LaneOutcome>,
+}
+
+/// What became of one message.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LaneOutcome {
+    /// The message's id, 16 bytes.
+    pub(crate) id: ByteBuf,
+    /// As in its [`LaneItem`].
+    pub(crate) tail: ByteBuf,
+    /// `None` where delivered, or the code that refuses it.
+    pub(crate) code: Option<String>,
+}
+
+/// From the queue's consumer to a sending agent: nothing was taken.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LaneFailed {
+    /// The recipient's DID.
+    pub(crate) to: String,
+    /// Why.
+    pub(crate) fault: LaneFault,
+    /// As in the [`LanePage`].
+    pub(crate) failures: u32,
+}
+
+/// Why nothing was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum LaneFault {
+    /// The recipient answers nothing.
+    Down,
+    /// It answers, but not when it is given the first message.
+    Head,
+}
+
+/// The answer to a [`LaneFailed`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LaneWait {
+    /// How long to wait before another attempt; nothing if that is somebody else's affair.
+    pub(crate) millis: Option<u64>,
+}
+
 /// How far the replica of an agent's records is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ReplicaCursor {

@@ -53,21 +53,32 @@ thread_local! {
     static PREKEYS: RefCell<BTreeMap<String, (Timestamp, String)>> = const { RefCell::new(BTreeMap::new()) };
 }
 
+/// What the network says of itself.
+pub(super) async fn network(call: &Call, route: Route) -> Result<Response, ApiError> {
+    if route == Route::NetworkDocument {
+        network_document(call).await
+    } else if route == Route::NetworkLog {
+        network_log(call).await
+    } else {
+        network_did(call).await
+    }
+}
+
 /// `GET /.well-known/agent-network.json`: the exact signed bytes.
-pub(super) async fn network_document(call: &Call) -> Result<Response, ApiError> {
+async fn network_document(call: &Call) -> Result<Response, ApiError> {
     let row = documents(call).await?;
     let (text, etag) = (&row.document, &row.document_hash);
     reply::cached(&call.request, text, JSON, etag, NETWORK_MAX_AGE)
 }
 
 /// `GET /.well-known/agent-network-log.jsonl`: the identity log, a page of whole lines at a time.
-pub(super) async fn network_log(call: &Call) -> Result<Response, ApiError> {
+async fn network_log(call: &Call) -> Result<Response, ApiError> {
     let row = documents(call).await?;
     log_page(call, &row.log, NETWORK_LOG_MAX_AGE)
 }
 
 /// `GET /.well-known/did.json`.
-pub(super) async fn network_did(call: &Call) -> Result<Response, ApiError> {
+async fn network_did(call: &Call) -> Result<Response, ApiError> {
     let row = documents(call).await?;
     let text = &row.did_document;
     reply::cached(&call.request, text, DID_JSON, &etag(text), NETWORK_MAX_AGE)

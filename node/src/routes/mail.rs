@@ -156,11 +156,15 @@ fn action(route: Route, reads: bool) -> &'static str {
         (Route::ShareMemory, "memory.share"),
     ];
     // Of these, reading and writing are told apart by the method.
-    const BOTH: [(Route, [&str; 2]); 4] = [
+    const BOTH: [(Route, [&str; 2]); 5] = [
         (Route::Tasks, ["tasks.read", "tasks.write"]),
         (Route::Blocks, ["blocks.read", "blocks.write"]),
         (Route::Webhooks, ["webhooks.read", "webhooks.write"]),
         (Route::Groups, ["groups.read", "groups.write"]),
+        (
+            Route::DeadLetters,
+            ["dead-letters.read", "dead-letters.write"],
+        ),
     ];
     if let Some((_, [read, write])) = BOTH.iter().find(|(of, _)| *of == route) {
         return if reads { read } else { write };

@@ -8,6 +8,7 @@ mod bans;
 pub(crate) mod body;
 mod call;
 mod dashboard;
+mod dead;
 mod discovery;
 mod federation;
 mod health;
@@ -90,17 +91,16 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
     match entry.route {
         Route::Home | Route::Dashboard => dashboard::serve(&call, entry.route).await,
         Route::Health => health::show(&call).await,
-        Route::NetworkDocument => discovery::network_document(&call).await,
-        Route::NetworkLog => discovery::network_log(&call).await,
-        Route::NetworkDid => discovery::network_did(&call).await,
+        Route::NetworkDocument | Route::NetworkLog | Route::NetworkDid => {
+            discovery::network(&call, entry.route).await
+        }
         Route::AgentCard => discovery::agent_card(&call).await,
         Route::AgentPrekey | Route::AgentLog => discovery::agent_key(&call, entry.route).await,
         Route::AgentDid => discovery::agent_did(&call).await,
         Route::Lexicons => lexicons::serve(&call),
         Route::Xrpc => xrpc::serve(&call).await,
         Route::PublicPeers => peers::public(&call).await,
-        Route::Firehose => network::firehose(&call).await,
-        Route::Announcements => network::announcements(&call).await,
+        Route::Firehose | Route::Announcements => network::watch(&call, entry.route).await,
         Route::Federation => federation::upgrade(&call).await,
         Route::Init => network::init(call).await,
         Route::AdminTicket => network::ticket(&call).await,
@@ -133,15 +133,16 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         | Route::Tasks
         | Route::Blocks
         | Route::Webhooks
-        | Route::Groups => mail::forward(call, entry).await,
+        | Route::Groups
+        | Route::DeadLetters => mail::forward(call, entry).await,
         Route::AddPeer => peers::add(call).await,
         Route::AdminTasks => tasks::list(&call).await,
         Route::A2aCard | Route::A2aCall => a2a::serve(call, entry.route).await,
+        Route::AdminDeadLetters => dead::serve(call).await,
         Route::ListPeers => peers::list(&call).await,
-        Route::ShowPeer => peer_detail::show(&call).await,
-        Route::ProbePeer => peer_detail::probe(&call).await,
-        Route::PardonPeer => peer_detail::pardon(&call).await,
-        Route::TestPeer => peer_detail::test(&call).await,
+        Route::ShowPeer | Route::ProbePeer | Route::PardonPeer | Route::TestPeer => {
+            peer_detail::serve(&call, entry.route).await
+        }
         Route::ChangePeer => peers::change(call).await,
         Route::RemovePeer => peers::remove(&call).await,
         Route::ApprovePeer | Route::DisapprovePeer => approval::serve(call, entry.route).await,

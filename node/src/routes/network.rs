@@ -5,6 +5,7 @@ use entente_lexicon::keys::Init;
 use worker::Response;
 
 use crate::auth::gate::{TICKET_PROTOCOL, is_admin, ticket_protocol};
+use crate::auth::table::Route;
 use crate::config::{Problem, key_ring};
 use crate::error::{ApiError, REQUEST_ID};
 use crate::fanout::wire::{AskSeat, Seat};
@@ -71,8 +72,17 @@ pub(super) async fn ticket(call: &Call) -> Result<Response, ApiError> {
     reply::json(200, &ticket)
 }
 
+/// What happens here, as a stream or as the announcements that are kept.
+pub(super) async fn watch(call: &Call, route: Route) -> Result<Response, ApiError> {
+    if route == Route::Firehose {
+        firehose(call).await
+    } else {
+        announcements(call).await
+    }
+}
+
 /// `WS /relay/firehose`: the admin's view for a ticket or the key, else the observer's.
-pub(super) async fn firehose(call: &Call) -> Result<Response, ApiError> {
+async fn firehose(call: &Call) -> Result<Response, ApiError> {
     require_upgrade(call)?;
     call.ready().await?;
     let protocol = ticket_protocol(&call.request)?;
@@ -108,7 +118,7 @@ pub(super) async fn firehose(call: &Call) -> Result<Response, ApiError> {
 }
 
 /// `GET /relay/announcements`: what agents here and of peers said to everybody, the newest first.
-pub(super) async fn announcements(call: &Call) -> Result<Response, ApiError> {
+async fn announcements(call: &Call) -> Result<Response, ApiError> {
     call.ready().await?;
     let query = call.request.url()?.query().map(str::to_owned);
     let path = query.map_or("/announcements".to_owned(), |query| {

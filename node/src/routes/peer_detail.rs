@@ -6,6 +6,7 @@ use entente_lexicon::link_view::{LinkDetail, LinkTest, PeerDetail, Stage};
 use entente_well_known::guard::check_peer_url;
 use worker::Response;
 
+use crate::auth::table::Route;
 use crate::edge::penalty;
 use crate::error::ApiError;
 use crate::guard;
@@ -15,8 +16,21 @@ use crate::routes::{peers, reply};
 use crate::shapes::Nothing;
 use crate::store::peers::PeerRow;
 
+/// Everything about one peer.
+pub(super) async fn serve(call: &Call, route: Route) -> Result<Response, ApiError> {
+    if route == Route::ProbePeer {
+        probe(call).await
+    } else if route == Route::PardonPeer {
+        pardon(call).await
+    } else if route == Route::TestPeer {
+        test(call).await
+    } else {
+        show(call).await
+    }
+}
+
 /// `GET /admin/federation/peers/:did`: the peer as listed, and all that its link knows.
-pub(super) async fn show(call: &Call) -> Result<Response, ApiError> {
+async fn show(call: &Call) -> Result<Response, ApiError> {
     call.ready().await?;
     let row = peers::peer(call).await?;
     let peer = peers::view(call, &row).await?;
@@ -33,7 +47,7 @@ pub(super) async fn show(call: &Call) -> Result<Response, ApiError> {
 }
 
 /// `POST /admin/federation/peers/:did/probe`: dials now rather than when the next try is due.
-pub(super) async fn probe(call: &Call) -> Result<Response, ApiError> {
+async fn probe(call: &Call) -> Result<Response, ApiError> {
     call.ready().await?;
     let row = peers::peer(call).await?;
     call.audit("peer.probe", row.did.as_str()).await?;
@@ -43,7 +57,7 @@ pub(super) async fn probe(call: &Call) -> Result<Response, ApiError> {
 }
 
 /// `DELETE /admin/federation/peers/:did/penalty`: takes the peer back at once.
-pub(super) async fn pardon(call: &Call) -> Result<Response, ApiError> {
+async fn pardon(call: &Call) -> Result<Response, ApiError> {
     call.ready().await?;
     let row = peers::peer(call).await?;
     call.audit("peer.pardon", row.did.as_str()).await?;
@@ -55,7 +69,7 @@ pub(super) async fn pardon(call: &Call) -> Result<Response, ApiError> {
 }
 
 /// `GET /admin/federation/test?host=`: walks a peer stage by stage, up to the first that fails.
-pub(super) async fn test(call: &Call) -> Result<Response, ApiError> {
+async fn test(call: &Call) -> Result<Response, ApiError> {
     let ready = call.ready().await?;
     let url = call.request.url()?;
     let host = url.query_pairs().find(|(name, _)| name == "host");

@@ -29,13 +29,13 @@ struct Query {
 
 /// Where a page begins: at this agent, after this place of its list.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Place {
-    agent: String,
-    inner: Option<String>,
+pub(super) struct Place {
+    pub(super) agent: String,
+    pub(super) inner: Option<String>,
 }
 
 impl Place {
-    fn read(text: &str) -> Option<Self> {
+    pub(super) fn read(text: &str) -> Option<Self> {
         let bytes = BASE32.decode(text.as_bytes()).ok()?;
         let text = String::from_utf8(bytes).ok()?;
         let (agent, inner) = text.split_once('.')?;
@@ -45,7 +45,7 @@ impl Place {
         })
     }
 
-    fn write(&self) -> String {
+    pub(super) fn write(&self) -> String {
         let inner = self.inner.as_deref().unwrap_or_default();
         BASE32.encode(format!("{}.{inner}", self.agent).as_bytes())
     }

@@ -199,6 +199,45 @@ impl Directory {
         self.all(&sql, &[]).await
     }
 
+    /// Lists live agents that have dead letters, by name, from one on.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn agents_with_dead_letters(
+        &self,
+        from: &str,
+        limit: u32,
+    ) -> Result<Vec<AgentRow>, ApiError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM agents WHERE dead_letters > 0 AND status = 'active' AND name >= ?1
+             ORDER BY name LIMIT ?2"
+        );
+        self.all(&sql, &[from.into(), limit.into()]).await
+    }
+
+    /// Counts the dead letters of all live agents.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn count_dead_letters(&self) -> Result<u64, ApiError> {
+        let sql = "SELECT coalesce(sum(dead_letters), 0) AS n FROM agents WHERE status = 'active'";
+        let row: Option<Value> = self.first(sql, &[]).await?;
+        Ok(row
+            .and_then(|row| row.get("n")?.as_u64())
+            .unwrap_or_default())
+    }
+
+    /// Notes how many dead letters an agent has.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn set_dead_letters(&self, object_id: &str, count: u64) -> Result<(), ApiError> {
+        let sql = "UPDATE agents SET dead_letters = ?2 WHERE object_id = ?1";
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.run(sql, &[object_id.into(), count.into()]).await?;
+        Ok(())
+    }
+
     /// Tells whether an agent of this name lived here once.
     ///
     /// # Errors

@@ -52,6 +52,7 @@ fn say(
         expires_at: None,
         // A run that was cut off here does not say it twice.
         idempotency_key: Some(format!("demo-script-{}", sender.name)),
+        asynchronous: None,
     };
     let path = format!("/agents/{}/messages", sender.name);
     let accepted: Accepted = Client::new(&from.url, &sender.token).post(&path, &message)?;

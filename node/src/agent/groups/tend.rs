@@ -269,6 +269,7 @@ impl Core {
             expires_at,
             idempotency_key: Some(key),
             content: Content::Group(part),
+            asynchronous: None,
         };
         let sent = self.send_own(message).await?;
         sent.id.parse().map_err(ApiError::internal)

@@ -310,6 +310,7 @@ impl Core {
             thread: None,
             priority: None,
             expires_at: None,
+            asynchronous: None,
         };
         self.send_own(message).await?;
         Ok(())

@@ -230,6 +230,7 @@ impl Core {
                 priority: None,
                 expires_at: None,
                 idempotency_key: Some(share_key(&cid, share, number)),
+                asynchronous: None,
             };
             mail = Some(self.send_part(message).await?);
         }

@@ -50,6 +50,7 @@ impl Core {
                     record: whole,
                     task: None,
                 }),
+                asynchronous: None,
             })
             .await?;
         let uris = handoff.records.into_iter().filter_map(|record| record.uri);

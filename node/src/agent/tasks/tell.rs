@@ -147,6 +147,7 @@ impl Core {
                 }),
                 record,
             }),
+            asynchronous: None,
         };
         let sent = self.send_own(message).await?;
         let mail = sent.id.parse().map_err(ApiError::internal)?;

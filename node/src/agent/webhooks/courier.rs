@@ -105,6 +105,7 @@ impl Core {
         let (me, now) = (self.identity()?, internal::now());
         let id = push.id.to_string();
         store.insert(&StoredDelivery {
+            n: 0,
             target: target.to_owned(),
             event: push.event.to_owned(),
             subject: push.subject.to_owned(),

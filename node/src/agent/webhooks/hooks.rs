@@ -111,9 +111,10 @@ impl Core {
         self.show_hook(&id)
     }
 
-    pub(super) fn remove_hook(&self, id: &str) -> Result<(), ApiError> {
+    pub(super) fn remove_hook(self: &Rc<Self>, id: &str) -> Result<(), ApiError> {
         let (_, hook) = self.known_hook(id)?;
         self.store.transaction(|| self.remove_target(&hook.id))?;
+        self.tell_dead();
         self.webhooks.hooks.replace(None);
         Ok(())
     }
@@ -196,16 +197,52 @@ impl Core {
         self.store
             .transaction(|| dead.iter().try_for_each(|one| self.do_to_dead(one, deed)))?;
         self.start_courier();
+        self.tell_dead();
         Ok(DeadChanged {
             changed: dead.len() as u64,
         })
     }
 
     /// Has one dead letter tried again, or throws it away. To be called in a transaction.
-    pub(super) fn do_to_dead(&self, one: &StoredDelivery, deed: Deed) -> Result<(), ApiError> {
+    fn do_to_dead(&self, one: &StoredDelivery, deed: Deed) -> Result<(), ApiError> {
         let next = deed.done_to(one.delivery);
         let next = next.map_err(|NotDead| no_dead_letter())?;
         Ok(self.webhooks.store.keep(&one.id, &next, None)?)
+    }
+
+    /// Counts dead letters of all that is sent.
+    pub(in crate::agent) fn count_dead_pushes(&self) -> Result<u64, ApiError> {
+        Ok(self.webhooks.store.count_dead()?)
+    }
+
+    /// Returns dead letters of all that is sent, after a row.
+    pub(in crate::agent) fn dead_pushes(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredDelivery>, ApiError> {
+        Ok(self.webhooks.store.dead(None, after, limit)?)
+    }
+
+    /// Has one dead letter tried again, or throws it away. Returns whether it was one; one of a receiver
+    /// that is disabled stays.
+    pub(in crate::agent) fn do_to_dead_push(
+        self: &Rc<Self>,
+        id: &str,
+        deed: Deed,
+    ) -> Result<bool, ApiError> {
+        let found = self.webhooks.store.delivery(id)?;
+        let Some(found) = found.filter(|found| found.delivery.state == State::Dead) else {
+            return Ok(false);
+        };
+        let target = self.webhooks.store.target(&found.target)?;
+        let disabled = target.is_none_or(|target| target.endpoint.disabled.is_some());
+        if deed == Deed::Redrive && disabled {
+            return Ok(false);
+        }
+        self.store.transaction(|| self.do_to_dead(&found, deed))?;
+        self.start_courier();
+        Ok(true)
     }
 
     fn known_hook(&self, id: &str) -> Result<(StoredTarget, Hook), ApiError> {

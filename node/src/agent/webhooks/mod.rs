@@ -19,6 +19,7 @@ use std::rc::Rc;
 use crate::store::sqlite::Sqlite;
 pub(super) use events::Happened;
 use hooks::Hook;
+pub(super) use hooks::{Deed, no_dead_letter};
 use store::PushStore;
 pub(super) use store::SCHEMA;
 

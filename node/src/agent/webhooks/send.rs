@@ -81,6 +81,7 @@ impl Core {
                     return;
                 }
                 core.webhooks.running.borrow_mut().remove(&target);
+                core.tell_dead();
                 core.start_courier();
             });
         }

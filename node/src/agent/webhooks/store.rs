@@ -27,7 +27,7 @@ pub(in crate::agent) const SCHEMA: &[&str] = &[
 ];
 
 const DELIVERY: &str = "id, target, event, subject, body, created_at, state, failures, due, \
-                        attempts, tried_at, status, error";
+                        attempts, tried_at, status, error, n";
 const TARGET: &str = "id, config, created_at, failures, resume, disabled";
 
 /// A target as it is kept.
@@ -41,6 +41,8 @@ pub(super) struct StoredTarget {
 
 /// A delivery as it is kept.
 pub(in crate::agent) struct StoredDelivery {
+    /// Its row; 0 before there is one.
+    pub(in crate::agent) n: u64,
     pub(in crate::agent) id: String,
     pub(in crate::agent) target: String,
     pub(in crate::agent) event: String,
@@ -244,6 +246,14 @@ impl PushStore {
         rows.iter().map(delivery).collect()
     }
 
+    /// Counts dead letters.
+    pub(super) fn count_dead(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM push_deliveries WHERE state = 'dead'";
+        self.db
+            .row(sql, params![])?
+            .map_or(Ok(0), |row| row.integer(0))
+    }
+
     /// Returns dead letters after a row, the oldest first; of one target where it is named.
     pub(super) fn dead(
         &self,
@@ -292,6 +302,7 @@ fn delivery(row: &Row) -> Result<StoredDelivery, StoreError> {
         tried_at: row.optional(10, Row::timestamp)?,
         status: status.and_then(|status| u16::try_from(status).ok()),
         error: row.optional(12, Row::text)?,
+        n: row.integer(13)?,
     })
 }
 
