@@ -6,11 +6,27 @@
 //   {op: "call", name, method, params}       one call, in the names of the protocol
 //   {op: "stream", name, method, params}     begins a stream; answers with its number
 //   {op: "told", stream}                     {events, ended, error} so far
+//
+// As an agent elsewhere, which does what the first words of a message say:
+//
+//   {op: "serve", port, key, card}           serves a card, with these fields, and the agent
+//   {op: "sign", how}                        its card is signed: "own", "other" (a new key), "none", "forged"
+//   {op: "asked"}                            the calls that came: [{method, params, authorization}]
+//   {op: "stop"}                             answers nobody until it serves again
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
+import { createServer } from "node:http";
 import { createInterface } from "node:readline";
 
 import * as a2a from "@a2a-js/sdk";
 import { ClientFactory, ClientFactoryOptions, JsonRpcTransportFactory } from "@a2a-js/sdk/client";
+import {
+  AgentEvent,
+  DefaultRequestHandler,
+  InMemoryTaskStore,
+  JsonRpcTransportHandler,
+  ServerCallContext,
+} from "@a2a-js/sdk/server";
 
 // Nothing but answers goes to stdout.
 console.debug = console.info = console.log = console.error;
@@ -124,13 +140,136 @@ function stream({ name, method, params }) {
   return streams.length - 1;
 }
 
+/** What the agent elsewhere does about each message. */
+const agent = {
+  async execute({ taskId, contextId, userMessage, task }, bus) {
+    const ids = { taskId, contextId };
+    const say = (text) => ({ messageId: `${taskId}-${text}`, role: "ROLE_AGENT", parts: [{ text }], ...ids });
+    const status = (state, text) => ({
+      state: `TASK_STATE_${state}`,
+      timestamp: new Date().toISOString(),
+      ...(text && { message: say(text) }),
+    });
+    const stand = (state, text) => {
+      const update = { ...ids, status: status(state, text) };
+      bus.publish(AgentEvent.statusUpdate(a2a.TaskStatusUpdateEvent.fromJSON(update)));
+    };
+    const words = userMessage.parts[0]?.content?.value ?? "";
+    if (words === "talk") {
+      bus.publish(AgentEvent.message(a2a.Message.fromJSON(say("hello"))));
+      return bus.finished();
+    }
+    const begun = { id: taskId, contextId, status: status("WORKING", "on it") };
+    bus.publish(AgentEvent.task(task ?? a2a.Task.fromJSON({ ...begun, history: [] })));
+    if (words === "ask" && !task) {
+      stand("INPUT_REQUIRED", "how?");
+    } else if (words === "fail") {
+      stand("FAILED", "it broke");
+    } else if (words === "wait") {
+      return;
+    } else {
+      const artifact = { artifactId: "sum", parts: [{ data: { words, n: 3 } }, { text: "three" }] };
+      const update = { ...ids, artifact, lastChunk: true };
+      bus.publish(AgentEvent.artifactUpdate(a2a.TaskArtifactUpdateEvent.fromJSON(update)));
+      stand("COMPLETED");
+    }
+    bus.finished();
+  },
+  async cancelTask(taskId, bus) {
+    const update = { taskId, status: { state: "TASK_STATE_CANCELED", timestamp: new Date().toISOString() } };
+    bus.publish(AgentEvent.statusUpdate(a2a.TaskStatusUpdateEvent.fromJSON(update)));
+    bus.finished();
+  },
+};
+
+const own = generateKeyPairSync("ed25519");
+const served = { tasks: new InMemoryTaskStore(), asked: [], how: "own", server: null };
+
+async function signed(card, origin) {
+  const pair = served.how === "own" ? own : generateKeyPairSync("ed25519");
+  if (served.how !== "forged") served.published = pair.publicKey;
+  if (served.how === "none") return card;
+  const header = { alg: "EdDSA", kid: "key-1", typ: "JOSE", jku: `${origin}/jwks.json` };
+  return a2a.generateAgentCardSignature(pair.privateKey, header)(card);
+}
+
+async function answer(request, url, { key, card }) {
+  const origin = `http://${request.headers.host}`;
+  const base = {
+    name: "elsewhere",
+    description: "Adds.",
+    version: "1",
+    supportedInterfaces: [{ url: `${origin}/rpc`, protocolBinding: "JSONRPC", protocolVersion: "1.0" }],
+    capabilities: { streaming: true },
+    securitySchemes: { bearer: { httpAuthSecurityScheme: { scheme: "Bearer" } } },
+    defaultInputModes: ["text/plain", "application/json"],
+    defaultOutputModes: ["text/plain", "application/json"],
+    skills: [],
+    ...card,
+  };
+  const described = a2a.AgentCard.fromJSON(base);
+  if (url === "/agent/.well-known/agent-card.json") {
+    return [200, a2a.AgentCard.toJSON(await signed(described, origin))];
+  }
+  if (url === "/jwks.json") {
+    return [200, { keys: [{ ...served.published.export({ format: "jwk" }), kid: "key-1" }] }];
+  }
+  if (url !== "/rpc") return [404, {}];
+  const { authorization } = request.headers;
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  const call = JSON.parse(Buffer.concat(chunks).toString());
+  served.asked.push({ method: call.method, params: call.params, authorization });
+  if (key && authorization !== `Bearer ${key}`) return [401, {}];
+  const handler = new DefaultRequestHandler(described, served.tasks, agent);
+  served.handler ??= new JsonRpcTransportHandler(handler);
+  const context = new ServerCallContext({ requestedVersion: request.headers["a2a-version"] });
+  return [200, await served.handler.handle(call, context)];
+}
+
+async function serve(options) {
+  const server = createServer(async (request, response) => {
+    const [status, body] = await answer(request, request.url, options).catch((error) => {
+      console.error(error);
+      return [500, {}];
+    });
+    response.writeHead(status, { "content-type": "application/json" });
+    response.end(JSON.stringify(body));
+  });
+  await new Promise((resolve) => server.listen(options.port, "127.0.0.1", resolve));
+  served.server = server;
+  return null;
+}
+
+async function stop() {
+  const { server } = served;
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+  return null;
+}
+
+const sign = ({ how }) => {
+  served.how = how;
+  return null;
+};
+
 const told = (error) => ({
   name: error.name,
   code: error.code ?? error.envelopeCode ?? null,
   message: error.message,
 });
 
-const ops = { open, card, call, stream, told: ({ stream }) => streams[stream] };
+const ops = {
+  open,
+  card,
+  call,
+  stream,
+  told: ({ stream }) => streams[stream],
+  serve,
+  sign,
+  stop,
+  asked: () => served.asked,
+};
 
 for await (const line of createInterface({ input: process.stdin })) {
   const command = JSON.parse(line);

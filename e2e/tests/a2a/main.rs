@@ -1,4 +1,4 @@
-//! A2A 1.0: the official SDK is the client of our agents.
+//! A2A 1.0: the official SDK is the client of our agents, and the agent elsewhere that they call.
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -7,11 +7,13 @@
 )]
 
 mod calls;
+mod elsewhere;
 mod intruders;
 mod killed;
 mod pushes;
 mod sdk;
 
+use std::net::TcpListener;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Shared {
     deployment: Deployment,
     receiver: Receiver,
+    /// Where an agent elsewhere may be.
+    port: u16,
 }
 
 /// Some of these tests kill the network, so they take turns.
@@ -34,10 +38,14 @@ fn shared() -> (MutexGuard<'static, ()>, &'static Shared) {
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let shared = SHARED.get_or_init(|| {
         let receiver = Receiver::start();
+        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = port.local_addr().unwrap().port();
         let options = Options::default().networks(1).bare();
+        let options = options.dev_host(&format!("localhost:{port}"));
         Shared {
             deployment: options.dev_host(&receiver.host).start(),
             receiver,
+            port,
         }
     });
     (turn, shared)

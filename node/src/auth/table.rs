@@ -17,7 +17,7 @@ pub enum Access {
     /// As [`Access::AgentMail`]; or nobody yet, where the subprotocol carries a ticket that the
     /// agent's object will judge.
     AgentSocket,
-    /// Whom the agent's object admits: by a key that it gave, or anyone where its setting says so.
+    /// Whom the agent's object admits, by a key that it gave or by its setting.
     A2aCaller,
 }
 
@@ -77,8 +77,7 @@ pub enum Route {
     AdminDeadLetters,
     AdminTasks,
     Blocks,
-    A2aCard,
-    A2aCall,
+    A2a,
     Groups,
     AddPeer,
     ListPeers,
@@ -566,10 +565,18 @@ pub const TABLE: &[Entry] = &[
         "GET",
         "/a2a/:agent/.well-known/agent-card.json",
         Public,
-        Route::A2aCard,
+        Route::A2a,
     ),
-    entry("POST", "/a2a/:agent", A2aCaller, Route::A2aCall),
+    entry("POST", "/a2a/:agent", A2aCaller, Route::A2a),
     entry("POST", "/agents/:name/a2a/keys", AgentMail, Route::Tasks),
+    entry("POST", "/agents/:name/a2a/agents", AgentMail, Route::Tasks),
+    entry("GET", "/agents/:name/a2a/agents", AgentMail, Route::Tasks),
+    entry(
+        "DELETE",
+        "/agents/:name/a2a/agents/:id",
+        AgentMail,
+        Route::Tasks,
+    ),
     entry("GET", "/agents/:name/a2a/keys", AgentMail, Route::Tasks),
     entry(
         "DELETE",

@@ -10,11 +10,10 @@ use entente_lexicon::api::a2a::{A2aAccess, A2aSetting};
 use entente_lexicon::{AgentName, Timestamp};
 use entente_trust::crypto::hash::sha256;
 use serde_json::Value;
-use worker::Response;
+use worker::{Method, Response};
 
 use crate::agent::CardWish;
 use crate::auth::gate::{bearer, token_key};
-use crate::auth::table::Route;
 use crate::error::{ApiError, REQUEST_ID};
 use crate::internal::{self, A2A_KEY, A2A_OPEN, Forwarded};
 use crate::routes::call::Call;
@@ -51,8 +50,8 @@ pub(super) fn check(setting: &A2aSetting) -> Result<(), ApiError> {
 }
 
 /// Answers the two routes of an agent that is called.
-pub(super) async fn serve(call: Call, route: Route) -> Result<Response, ApiError> {
-    if route == Route::A2aCall {
+pub(super) async fn serve(call: Call) -> Result<Response, ApiError> {
+    if call.request.method() == Method::Post {
         pass_on(call).await
     } else {
         card(&call).await

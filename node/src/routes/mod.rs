@@ -137,7 +137,7 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         | Route::DeadLetters => mail::forward(call, entry).await,
         Route::AddPeer => peers::add(call).await,
         Route::AdminTasks => tasks::list(&call).await,
-        Route::A2aCard | Route::A2aCall => a2a::serve(call, entry.route).await,
+        Route::A2a => a2a::serve(call).await,
         Route::AdminDeadLetters => dead::serve(call).await,
         Route::ListPeers => peers::list(&call).await,
         Route::ShowPeer | Route::ProbePeer | Route::PardonPeer | Route::TestPeer => {

@@ -72,3 +72,49 @@ pub struct A2aKeyList {
     /// Every key that there ever was, the newest first.
     pub keys: Vec<A2aKeyView>,
 }
+
+/// `POST /agents/:name/a2a/agents`: an agent elsewhere that is to be called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewA2aAgent {
+    /// Where its card is; below a URL that ends with `/`, in the usual place.
+    pub url: String,
+    /// What it knows this agent by: sent as `Authorization: Bearer`.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// The key that must have signed its card, as Multikey text.
+    #[serde(default)]
+    pub public_key: Option<String>,
+}
+
+/// An agent elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct A2aAgentView {
+    /// Its number.
+    pub id: u64,
+    /// What a task for it has in `to`.
+    pub to: String,
+    /// Its name, as its card says.
+    pub name: String,
+    /// What it is for, as its card says.
+    pub description: String,
+    /// Where its card is.
+    pub url: String,
+    /// Where it is called.
+    pub endpoint: String,
+    /// Whether it is sent a key.
+    pub has_key: bool,
+    /// The key that signed its card, as Multikey text; none if nobody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
+    /// When it was first added.
+    pub added_at: Timestamp,
+}
+
+/// `GET /agents/:name/a2a/agents`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct A2aAgentList {
+    /// The newest first.
+    pub agents: Vec<A2aAgentView>,
+}

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use entente_lexicon::api::tasks::{NewComms, TaskView};
 use entente_lexicon::records::comms::Request;
 use entente_lexicon::schema::{Code, Fault};
-use entente_lexicon::{MessageId, Recipient};
+use entente_lexicon::{Did, MessageId, Recipient};
 use entente_tasks::{Child, Role, Task, check_child};
 use entente_trust::crypto::mac::hmac_sha256;
 use serde_json::Value;
@@ -24,6 +24,14 @@ use crate::internal;
 /// Open tasks of one agent at most.
 const MAX_OPEN: u32 = 10_000;
 
+/// Who is asked; see [`StoredTask`].
+struct Worker {
+    peer: Did,
+    host: String,
+    remote: bool,
+    via: Option<u64>,
+}
+
 impl Core {
     /// Asks another agent for something. Returns the task, and whether it is new: the same
     /// idempotency key finds what it asked for.
@@ -39,7 +47,7 @@ impl Core {
         let now = internal::now();
         let mut record = record::complete(new.record, REQUEST, now)?;
         let request = record::request(&record)?;
-        let contact = self.recipient_of(&me, request.to.as_deref()).await?;
+        let worker = self.worker_of(&me, request.to.as_deref()).await?;
         // While the recipient was looked for, the same may have been asked for again.
         if let Some(known) = self.done_before(key.as_ref())? {
             return Ok((self.task_view(&me, &known)?, false));
@@ -48,7 +56,7 @@ impl Core {
         let stored = self
             .tasks
             .store
-            .transaction(|| self.commit_ask(&me, &contact, &request, &mut record, key.as_ref()))?;
+            .transaction(|| self.commit_ask(&me, &worker, &request, &mut record, key.as_ref()))?;
         self.tasks_due()?;
         self.tasks.asking.borrow_mut().insert(stored.n);
         let first = self.tasks.store.words(stored.n)?.into_iter().next();
@@ -59,6 +67,25 @@ impl Core {
         self.report_task(&me, &stored, now);
         self.tend_tasks();
         Ok((self.task_view(&me, &self.task_row(stored.n)?)?, true))
+    }
+
+    /// Finds who is to do it: an agent of a network, or one elsewhere.
+    async fn worker_of(self: &Rc<Self>, me: &Me, to: Option<&str>) -> Result<Worker, ApiError> {
+        if let Some(agent) = to.map(|to| self.a2a_agent_of(to)).transpose()?.flatten() {
+            return Ok(Worker {
+                peer: me.did.clone(),
+                host: me.host.to_string(),
+                remote: false,
+                via: Some(agent),
+            });
+        }
+        let contact = self.recipient_of(me, to).await?;
+        Ok(Worker {
+            peer: contact.did.clone(),
+            host: contact.host.to_string(),
+            remote: is_remote(me, &contact.host),
+            via: None,
+        })
     }
 
     /// Finds whom a record is for.
@@ -108,7 +135,7 @@ impl Core {
     fn commit_ask(
         &self,
         me: &Me,
-        contact: &Contact,
+        worker: &Worker,
         request: &Request,
         record: &mut Value,
         key: Option<&Key>,
@@ -140,13 +167,13 @@ impl Core {
         let mut stored = StoredTask {
             n: 0,
             id: MessageId::from_parts(now.0, internal::random()),
-            peer: contact.did.clone(),
-            host: contact.host.to_string(),
+            peer: worker.peer.clone(),
+            host: worker.host.clone(),
             task,
             parent: parent.as_ref().map(|parent| parent.n),
             depth: parent.map_or(1, |parent| parent.depth.saturating_add(1)),
-            remote: is_remote(me, &contact.host),
-            via: None,
+            remote: worker.remote,
+            via: worker.via,
             created_at: now,
             changed_at: now,
             updated_at: now,

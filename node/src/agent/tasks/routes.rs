@@ -68,6 +68,15 @@ impl Core {
                 Response::from_json(&made)?.with_status(201)
             }
             (Method::Get, ["a2a", "keys"]) => Response::from_json(&self.list_a2a_keys()?)?,
+            (Method::Post, ["a2a", "agents"]) => {
+                let added = self.add_a2a_agent(&body::json(request).await?).await?;
+                Response::from_json(&added)?.with_status(201)
+            }
+            (Method::Get, ["a2a", "agents"]) => Response::from_json(&self.list_a2a_agents()?)?,
+            (Method::Delete, ["a2a", "agents", id]) => {
+                self.remove_a2a_agent(id)?;
+                Response::empty()?.with_status(204)
+            }
             (Method::Delete, ["a2a", "keys", id]) => {
                 self.revoke_a2a_key(id)?;
                 Response::empty()?.with_status(204)

@@ -51,7 +51,8 @@ pub(super) struct StoredTask {
     pub(super) depth: u32,
     /// Whether the other agent is of another network.
     pub(super) remote: bool,
-    /// Who is on the other side by A2A: of a worker's task the number of its caller.
+    /// Who is on the other side by A2A: of a worker's task the number of its
+    /// caller, of a requester's the number of the agent elsewhere.
     pub(super) via: Option<u64>,
     pub(super) created_at: Timestamp,
     /// When it came to stand as it does.
@@ -405,9 +406,32 @@ impl TaskStore {
     /// Returns words that mail does not have yet, in the order in which they were said.
     pub(super) fn untold(&self, limit: u32) -> Result<Vec<StoredWord>, StoreError> {
         self.words_where(
-            "unsettled IS NOT NULL AND mail IS NULL ORDER BY n LIMIT ?",
+            "unsettled IS NOT NULL AND mail IS NULL
+                AND (SELECT via FROM tasks t WHERE t.n = task) IS NULL ORDER BY n LIMIT ?",
             params![limit],
         )
+    }
+
+    /// Returns words that agents elsewhere do not have yet, in the order in which they were said; none
+    /// for the `resting` ones.
+    pub(super) fn untold_elsewhere(
+        &self,
+        resting: &[u64],
+        limit: u32,
+    ) -> Result<Vec<StoredWord>, StoreError> {
+        self.words_where(
+            "unsettled IS NOT NULL AND mail IS NULL
+                AND EXISTS (SELECT 1 FROM tasks t WHERE t.n = task AND t.via IS NOT NULL
+                    AND t.via NOT IN (SELECT value FROM json_each(?)))
+             ORDER BY n LIMIT ?",
+            params![serde_json::to_string(resting).unwrap_or_default(), limit],
+        )
+    }
+
+    /// An agent elsewhere has the word.
+    pub(super) fn told_elsewhere(&self, n: u64) -> Result<(), StoreError> {
+        let sql = "UPDATE task_words SET unsettled = NULL WHERE n = ?";
+        self.db.exec(sql, params![n])
     }
 
     fn words_where(

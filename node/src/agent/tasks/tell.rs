@@ -36,14 +36,14 @@ impl Core {
             task: stored.n,
             outgoing: true,
             // Who asked by A2A looks, or is pushed to.
-            untold: stored.via.is_none(),
+            untold: !asked_by_a2a(stored),
             at,
             word,
             late: false,
             body: record::seal(me, &stored.id, true, word, record)?,
             request: key,
         })?;
-        if stored.via.is_some() {
+        if asked_by_a2a(stored) {
             self.a2a_push(me, stored, (word, record), at)?;
         }
         Ok(n)
@@ -126,6 +126,9 @@ impl Core {
         stored: &StoredTask,
         word: &StoredWord,
     ) -> Result<(), ApiError> {
+        if stored.via.is_some() {
+            return self.tell_elsewhere(me, stored, word).await;
+        }
         let record = record::open(me, &stored.id, word)?;
         let given = |name: &str| record.get(name).and_then(Value::as_str);
         let instant = |name: &str| given(name).and_then(Timestamp::parse);
@@ -160,7 +163,10 @@ impl Core {
         let state = stored.task.state();
         let role = stored.task.role();
         let decides = match role {
-            Role::Requester => state == TaskState::Submitted || stored.task.presumed().is_some(),
+            Role::Requester => {
+                let alone = stored.via.is_some() || stored.task.presumed().is_some();
+                state == TaskState::Submitted || alone
+            }
             // Whoever asks by A2A has no side that would tell.
             Role::Worker => state != TaskState::Submitted || stored.via.is_some(),
         };
@@ -184,6 +190,11 @@ impl Core {
             ..NewEvent::default()
         });
     }
+}
+
+/// Whether the other side is a caller, who looks by itself.
+fn asked_by_a2a(stored: &StoredTask) -> bool {
+    stored.via.is_some() && stored.task.role() == Role::Worker
 }
 
 /// Whether mail may take later what it does not take now.

@@ -63,6 +63,7 @@ impl Core {
                 self.tick_task(&me, n)?;
             }
         }
+        self.tend_calls();
         if self.tell_all(&me).await? {
             self.wake_in(RETRY_MS);
         }

@@ -196,7 +196,7 @@ impl Core {
     pub(super) fn peer_name(&self, stored: &StoredTask) -> Result<String, ApiError> {
         match stored.via {
             None => Ok(format!("{}@{}", stored.peer, stored.host)),
-            Some(caller) => self.a2a_name(caller),
+            Some(other) => self.a2a_name(stored.task.role(), other),
         }
     }
 
@@ -241,7 +241,7 @@ impl Core {
                 TaskError {
                     code: "UNDELIVERED".to_owned(),
                     message: format!(
-                        "Mail could not deliver it: {}.",
+                        "It could not be delivered: {}.",
                         code.as_deref().unwrap_or("the reason is not known")
                     ),
                 }

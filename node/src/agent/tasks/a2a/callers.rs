@@ -1,6 +1,7 @@
 //! The keys by which others call this agent: made, listed, revoked.
 
 use entente_lexicon::api::a2a::{A2aKeyCreated, A2aKeyList, NewA2aKey};
+use entente_tasks::Role;
 use entente_trust::crypto::token::Token;
 
 use crate::agent::core::Core;
@@ -83,8 +84,18 @@ impl Core {
     }
 
     /// What the other side of a task is called where it is no agent of a network.
-    pub(in crate::agent::tasks) fn a2a_name(&self, caller: u64) -> Result<String, ApiError> {
-        let name = self.tasks.a2a.store.caller_name(caller)?;
+    pub(in crate::agent::tasks) fn a2a_name(
+        &self,
+        role: Role,
+        other: u64,
+    ) -> Result<String, ApiError> {
+        let name = match role {
+            Role::Worker => self.tasks.a2a.store.caller_name(other)?,
+            Role::Requester => {
+                let agent = self.tasks.a2a.remotes.agent(other)?;
+                agent.map(|agent| agent.name)
+            }
+        };
         Ok(format!("a2a:{}", name.as_deref().unwrap_or("anyone")))
     }
 }
