@@ -87,6 +87,10 @@ fn what_was_made_of_a_record_goes_with_it_and_the_report_says_who_may_still_have
     is("public", "of", alone["id"].as_str().unwrap());
     let platform = |one: &Value| one["kind"] == "platform" && one["until"].is_string();
     assert!(unreached.iter().any(platform), "{report}");
+    assert!(
+        unreached.iter().any(|one| one["kind"] == "backups"),
+        "{report}"
+    );
     assert_eq!(steps(&report, "done", "keys").len(), 2);
     assert_eq!(steps(&report, "open", "notify").len(), 2, "asked by mail");
     assert_eq!(steps(&report, "open", "replica").len(), 2, "told by a hint");

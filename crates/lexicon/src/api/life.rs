@@ -186,7 +186,7 @@ pub struct ForgetReport {
 /// One step of forgetting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForgetStep {
-    /// `keys`, `words`, `vector`, `stale`, `blob`, `replica`, `withdrawn`, `backups`, `record`, or
+    /// `keys`, `words`, `vector`, `stale`, `blob`, `replica`, `withdrawn`, `record`, or
     /// `notify`.
     pub step: String,
     /// The record or blob.
@@ -211,7 +211,7 @@ pub struct UnreachedView {
     /// The agent that was given it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
-    /// Until when.
+    /// Until when, where that is known: backups go as newer ones take their place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }

@@ -21,8 +21,8 @@ pub struct Surroundings {
     pub shared_with: BTreeMap<Cid, BTreeSet<Did>>,
     /// Records that are public, or were once.
     pub published: BTreeSet<Cid>,
-    /// Until when backups that hold any of this are kept.
-    pub backups_until: Option<Timestamp>,
+    /// Whether backups may hold any of this: until newer ones take their place.
+    pub backups: bool,
     /// Until when the platform can put old storage back.
     pub recoverable_until: Option<Timestamp>,
 }
@@ -55,8 +55,6 @@ pub enum Step {
     DeleteReplica(Cid),
     /// Announce that it is no longer public.
     Withdraw(Cid),
-    /// Make the next generation of backups without it.
-    RenewBackups,
     /// Delete the record from the repo.
     DeleteRecord(Cid),
 }
@@ -68,8 +66,8 @@ pub enum Unreached {
     Recipient(Did, Cid),
     /// It was public: anybody may have copied it.
     Public(Cid),
-    /// Backups hold it, sealed, until then.
-    Backups(Timestamp),
+    /// Backups may hold it, sealed with all that opens it, until newer ones take their place.
+    Backups,
     /// The platform can put old storage back, keys and all, until then.
     Platform(Timestamp),
 }
@@ -149,8 +147,7 @@ impl Cascade {
             }
         }
         if !forgotten.is_empty() {
-            steps.extend(around.backups_until.map(|_until| Step::RenewBackups));
-            unreached.extend(around.backups_until.map(Unreached::Backups));
+            unreached.extend(around.backups.then_some(Unreached::Backups));
             unreached.extend(around.recoverable_until.map(Unreached::Platform));
         }
         Self {
@@ -267,7 +264,7 @@ mod tests {
             &set(&["unknown"]),
             &memories(),
             &Surroundings {
-                backups_until: Some(Timestamp(1)),
+                backups: true,
                 ..Surroundings::default()
             },
         );
@@ -278,7 +275,7 @@ mod tests {
     fn keys_go_first_and_the_record_itself_last() {
         let around = Surroundings {
             published: set(&["a"]),
-            backups_until: Some(Timestamp(9)),
+            backups: true,
             ..Surroundings::default()
         };
         let plan = Cascade::plan(&set(&["a"]), &memories(), &around);
@@ -323,7 +320,7 @@ mod tests {
         let around = Surroundings {
             shared_with: [(cid("a"), BTreeSet::from([bob.clone()]))].into(),
             published: set(&["a"]),
-            backups_until: Some(Timestamp(10)),
+            backups: true,
             recoverable_until: Some(Timestamp(30)),
             ..Surroundings::default()
         };
@@ -331,19 +328,18 @@ mod tests {
         let unreached = [
             Unreached::Recipient(bob.clone(), cid("a")),
             Unreached::Public(cid("a")),
-            Unreached::Backups(Timestamp(10)),
+            Unreached::Backups,
             Unreached::Platform(Timestamp(30)),
         ];
         assert_eq!(plan.unreached, unreached.clone().into());
         let report = plan.report(|step| match step {
             Step::Notify(..) => Some(Outcome::Failed("PEER_UNREACHABLE")),
-            Step::RenewBackups => None,
+            Step::DeleteReplica(_) => None,
             Step::DestroyKeys(_)
             | Step::RemoveWords(_)
             | Step::RemoveVector(_)
             | Step::FlagSummary(_)
             | Step::DeleteBlob(_)
-            | Step::DeleteReplica(_)
             | Step::Withdraw(_)
             | Step::DeleteRecord(_) => Some(Outcome::Done),
         });
@@ -354,7 +350,7 @@ mod tests {
                     Step::Notify(bob, cid("a")),
                     Outcome::Failed("PEER_UNREACHABLE")
                 ),
-                (Step::RenewBackups, Outcome::Waiting),
+                (Step::DeleteReplica(cid("a")), Outcome::Waiting),
             ]
         );
         assert!(!report.is_done() && !report.is_gone());

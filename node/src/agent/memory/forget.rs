@@ -24,6 +24,7 @@ use crate::agent::memory::store::StoredRecord;
 use crate::agent::memory::{id_of, path_of};
 use crate::error::ApiError;
 use crate::internal;
+use crate::store::bucket::Bucket;
 
 /// Records that one act of forgetting touches at most.
 const MAX_TOUCHED: usize = 500;
@@ -84,6 +85,7 @@ impl Core {
         let paths = family.values().map(|one| &one.record.path);
         let around = Surroundings {
             blobs: self.blob_users(me, paths)?,
+            backups: Bucket::open(&self.env).is_ok(),
             ..surroundings(&family, now)
         };
         let plan = Cascade::plan(&BTreeSet::from([record.cid]), &memories, &around);
@@ -380,7 +382,6 @@ impl Core {
             | Step::FlagSummary(_)
             | Step::DeleteBlob(_)
             | Step::Withdraw(_)
-            | Step::RenewBackups
             | Step::DeleteRecord(_) => Some(Outcome::Done),
         });
         // What was made anew has its words and is not stale.
@@ -453,7 +454,6 @@ fn step_view(step: &Step, family: &Family) -> ForgetStep {
         Step::DeleteBlob(cid) => ("blob", Some(cid), None),
         Step::DeleteReplica(cid) => (REPLICA, Some(cid), None),
         Step::Withdraw(cid) => ("withdrawn", Some(cid), None),
-        Step::RenewBackups => ("backups", None, None),
         Step::DeleteRecord(cid) => ("record", Some(cid), None),
     };
     ForgetStep {
@@ -468,7 +468,7 @@ fn unreached(one: &Unreached, family: &Family) -> UnreachedView {
     let (kind, of, who, until) = match one {
         Unreached::Recipient(did, cid) => ("recipient", Some(cid), Some(did), None),
         Unreached::Public(cid) => ("public", Some(cid), None, None),
-        Unreached::Backups(until) => ("backups", None, None, Some(*until)),
+        Unreached::Backups => ("backups", None, None, None),
         Unreached::Platform(until) => ("platform", None, None, Some(*until)),
     };
     UnreachedView {
