@@ -8,7 +8,7 @@ use worker::{Env, console_warn};
 
 use crate::error::ApiError;
 use crate::internal::{self, now};
-use crate::shapes::{CloseLink, Nothing};
+use crate::shapes::{CloseLink, Nothing, RepoDeleted};
 use crate::store::agents::AgentStatus;
 use crate::store::bans::BanRow;
 use crate::store::d1::Directory;
@@ -31,7 +31,14 @@ pub async fn bury(
 ) -> Result<(), ApiError> {
     directory.begin_deletion(object_id, now()).await?;
     let stub = internal::agent(env, object_id)?;
+    let row = directory.agent_by_object(object_id).await?;
     let Nothing {} = internal::post(&stub, "/destroy", &Nothing {}, request).await?;
+    if let Some(did) = row.and_then(|row| row.did) {
+        // Told again if this is cut off: readers of repos know that it is gone.
+        let relay = internal::relay(env)?;
+        let Nothing {} =
+            internal::post(&relay, "/repos/deleted", &RepoDeleted { did }, request).await?;
+    }
     directory.drop_replica(object_id).await?;
     directory.finish_deletion(object_id, now()).await
 }

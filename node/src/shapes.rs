@@ -41,6 +41,13 @@ pub struct AgentInit {
     pub card: Value,
 }
 
+/// `POST /repos/deleted` of the relay: an agent is gone, and its repo with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepoDeleted {
+    /// Its DID.
+    pub did: Did,
+}
+
 /// `POST /init` of a link's object. Idempotent; replaces policy and document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

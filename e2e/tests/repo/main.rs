@@ -1,14 +1,13 @@
 //! An agent's repos over HTTP, judged by atproto's reference implementation.
-#![allow(
+#![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests"
+    reason = "tests report by panicking"
 )]
 
 mod records;
 mod serving;
+mod stream;
 
 use std::fs;
 use std::path::Path;

@@ -29,6 +29,7 @@ mod outdated;
 mod prekeys;
 mod read;
 mod repo;
+mod repo_events;
 mod repo_reads;
 mod repo_store;
 mod resolving;

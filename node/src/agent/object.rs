@@ -85,6 +85,9 @@ impl DurableObject for Agent {
         core.tend_lanes();
         core.resolve_unsealed();
         core.tell_reads();
+        if let Err(error) = core.hand_repo_events() {
+            console_error!("what happened to the repo could not be read: {error}");
+        }
         if let Err(error) = core.retry_announcements() {
             console_error!("announcements could not be read: {error}");
         }

@@ -5,6 +5,8 @@
 //! along the paths of what was written, and one signature covers the batch.
 
 use entente_lexicon::{Did, RecordPath, Tid};
+use entente_memory::repo::events::Op;
+use entente_memory::repo::walk;
 use entente_memory::repo::{Cid, Commit, Key, SignedCommit, Tree, TreeError};
 use entente_trust::crypto::secp256k1::SigningKey;
 use entente_trust::memory::Level;
@@ -65,13 +67,21 @@ impl Core {
             Some(before) => Tree::load(&nodes, &before.commit.data)?,
             None => Tree::empty(&nodes),
         };
+        let mut ops = Vec::new();
         for (path, value) in writes {
             let key = Key::from(path);
-            match value {
+            let prev = match value {
                 Some(value) => changed.put(key, *value)?,
                 None => changed.remove(&key)?,
             };
+            ops.push(Op {
+                path: path.to_string(),
+                cid: *value,
+                prev,
+            });
         }
+        // What was not there and is not there, or is as it was, was not written.
+        ops.retain(|op| op.cid != op.prev);
         let (data, diff) = changed.finish();
         let same = |before: &&SignedCommit| !writes.is_empty() && before.commit.data == data;
         if let Some(before) = before.as_ref().filter(same) {
@@ -86,6 +96,23 @@ impl Core {
         };
         let signed = commit.sign(key);
         self.store.set_repo_head(tree, &signed.encode())?;
+        match &before {
+            Some(_) if tree == RepoTree::Public && writes.is_empty() => {
+                self.tell_resigned(did, &signed)?;
+            }
+            Some(before) if tree == RepoTree::Public => {
+                let mut blocks = diff.new;
+                for op in ops.iter().filter(|op| op.cid.is_none()) {
+                    // What shows that it is gone may be nodes that were there before.
+                    let key = Key::parse(op.path.as_bytes()).map_err(ApiError::internal)?;
+                    blocks.extend(walk::path(&nodes, &signed.commit.data, &key)?.nodes);
+                }
+                let blocks = blocks.into_iter().collect();
+                self.tell_commit(did, (before, &signed), ops, blocks)?;
+            }
+            // The first commit of an agent is of its birth: nobody knows it yet.
+            Some(_) | None => {}
+        }
         Ok(signed)
     }
 

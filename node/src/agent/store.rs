@@ -8,6 +8,7 @@ use entente_lexicon::{Did, Host, MessageId, ReceiptStatus, Timestamp};
 
 use crate::agent::announce;
 use crate::agent::handed::{Tail, Tails};
+use crate::agent::repo_events;
 use crate::agent::repo_store::{Heads, NodeCache, REPO_SCHEMA};
 use crate::agent::webhooks;
 use crate::params;
@@ -177,6 +178,7 @@ impl AgentStore {
             .iter()
             .chain(&announce::SCHEMA)
             .chain(REPO_SCHEMA)
+            .chain([&repo_events::SCHEMA])
             .chain(webhooks::SCHEMA)
             .try_for_each(|sql| self.db.exec(sql, params![]))
     }

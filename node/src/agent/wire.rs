@@ -113,6 +113,15 @@ pub(crate) struct ControlItem {
     pub(crate) bytes: ByteBuf,
 }
 
+/// From an agent to the relay: what happened to its public repo.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct NewRepoEvent {
+    /// By which the relay knows it.
+    pub(crate) id: ByteBuf,
+    /// An `entente_memory::repo::events::Event` in DAG-CBOR.
+    pub(crate) event: ByteBuf,
+}
+
 /// From an agent of ours, or from a link, to the relay: keep and show these.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct NewAnnouncements {

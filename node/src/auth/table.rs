@@ -161,6 +161,12 @@ pub const TABLE: &[Entry] = &[
     entry("GET", "/xrpc/com.atproto.sync.getRepo", Public, Route::Xrpc),
     entry(
         "GET",
+        "/xrpc/com.atproto.sync.subscribeRepos",
+        Public,
+        Route::Xrpc,
+    ),
+    entry(
+        "GET",
         "/xrpc/com.atproto.sync.getLatestCommit",
         Public,
         Route::Xrpc,

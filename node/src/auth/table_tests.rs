@@ -38,6 +38,7 @@ fn only_the_routes_named_public_are_public() {
             "/relay/federation",
             "/agents/:name/did.json",
             "/xrpc/com.atproto.sync.getRepo",
+            "/xrpc/com.atproto.sync.subscribeRepos",
             "/xrpc/com.atproto.sync.getLatestCommit",
             "/xrpc/com.atproto.sync.getRecord",
             "/xrpc/com.atproto.repo.getRecord",

@@ -25,6 +25,7 @@ const MAX_SHOWN: usize = 500;
 
 /// The relay while its object is awake. Everything here can be rebuilt from SQLite and D1.
 pub(super) struct Core {
+    pub(super) state: State,
     pub(super) env: Env,
     pub(super) db: Rc<Sqlite>,
     pub(super) store: RelayStore,
@@ -87,6 +88,7 @@ impl Core {
             offering: Cell::default(),
             offer_again: Cell::default(),
             revived: Cell::default(),
+            state,
             env,
             db,
         });

@@ -16,6 +16,7 @@ mod object;
 mod offer;
 pub mod presence;
 mod publish;
+mod repos;
 mod restore;
 mod shards;
 mod store;

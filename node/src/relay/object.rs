@@ -11,9 +11,12 @@ use entente_lexicon::Timestamp;
 use entente_lexicon::api::PublicPeers;
 use entente_lexicon::keys::Recover;
 use serde::de::DeserializeOwned;
-use worker::{DurableObject, Env, Method, Request, Response, State, console_error, durable_object};
+use worker::{
+    DurableObject, Env, Method, Request, Response, State, WebSocket, WebSocketIncomingMessage,
+    console_error, durable_object,
+};
 
-use crate::agent::wire;
+use crate::agent::wire::{self, NewRepoEvent};
 use crate::backup::RELAY;
 use crate::backup::wire::Changed;
 use crate::drill;
@@ -24,6 +27,7 @@ use crate::lifecycle::{self, INTERRUPTED_MS};
 use crate::relay::core::Core;
 use crate::shapes::{
     CardPaper, Events, FirstContact, InitRelay, Nothing, PublishCard, RECENT_PATH, RelayIdentity,
+    RepoDeleted,
 };
 
 /// How long after a request the sweep looks whether it was interrupted.
@@ -57,6 +61,34 @@ impl DurableObject for Relay {
         }
         self.core.back_up_if_due().await;
         Response::empty()
+    }
+
+    async fn websocket_message(
+        &self,
+        _socket: WebSocket,
+        _message: WebSocketIncomingMessage,
+    ) -> worker::Result<()> {
+        // Who reads repos has nothing to say.
+        Ok(())
+    }
+
+    async fn websocket_close(
+        &self,
+        socket: WebSocket,
+        _code: usize,
+        _reason: String,
+        _was_clean: bool,
+    ) -> worker::Result<()> {
+        let _ = socket.close(Some(1000), Some("closed"));
+        Ok(())
+    }
+
+    async fn websocket_error(
+        &self,
+        _socket: WebSocket,
+        _error: worker::Error,
+    ) -> worker::Result<()> {
+        Ok(())
     }
 }
 
@@ -120,6 +152,7 @@ impl Core {
                 let host = host.map(|(_, host)| host.into_owned()).unwrap_or_default();
                 Ok(Response::from_json(&self.recent(&host)?)?)
             }
+            (_, path) if path.starts_with("/repos/") => self.route_repos(request).await,
             (_, "/announcements") => self.route_announcements(request).await,
             (_, path) if path.starts_with("/backups") => self.route_backups(request).await,
             (Method::Get, "/peers") => {
@@ -169,6 +202,24 @@ impl Core {
         }
         let list = self.announcements(&request.query()?)?;
         Ok(Response::from_json(&list)?)
+    }
+
+    async fn route_repos(self: &Rc<Self>, mut request: Request) -> Result<Response, ApiError> {
+        let path = request.path();
+        match (request.method(), path.as_str()) {
+            (Method::Get, "/repos/read") => self.read_repos(&request),
+            (Method::Post, "/repos/events") => {
+                let news: Vec<NewRepoEvent> = wire::read(&mut request).await?;
+                self.take_repo_events(&news)?;
+                wire::respond(&())
+            }
+            (Method::Post, "/repos/deleted") => {
+                let RepoDeleted { did } = read(&mut request).await?;
+                self.take_deleted_repo(did)?;
+                nothing()
+            }
+            (method, path) => Err(ApiError::internal(format!("relay: {method:?} {path}"))),
+        }
     }
 
     async fn route_backups(self: &Rc<Self>, mut request: Request) -> Result<Response, ApiError> {

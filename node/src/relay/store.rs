@@ -12,6 +12,7 @@ use crate::error::ApiError;
 use crate::params;
 use crate::relay::announcements;
 use crate::relay::presence::{Activity, Changed, Presence};
+use crate::relay::repos;
 use crate::store::sqlite::{Row, Sqlite, StoreError};
 
 /// How many events are kept.
@@ -48,7 +49,8 @@ impl RelayStore {
 
     pub(super) fn create(&self) -> Result<(), StoreError> {
         self.db.exec(SCHEMA, params![])?;
-        self.db.exec(announcements::SCHEMA, params![])
+        self.db.exec(announcements::SCHEMA, params![])?;
+        self.db.exec(repos::SCHEMA, params![])
     }
 
     pub(super) fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {

@@ -177,13 +177,19 @@ async fn living(call: &Call) -> Result<AgentRow, ApiError> {
     living_agent(call, call.parameter()).await
 }
 
-/// Finds the agent of this name or DID, if the caller may know of it and it lives.
-pub(super) async fn living_agent(call: &Call, named: &str) -> Result<AgentRow, ApiError> {
+/// Lets those through who may know who lives here.
+pub(super) async fn discoverable(call: &Call) -> Result<(), ApiError> {
     let ready = call.ready().await?;
     let hidden = !policy::allows_link(ready.config.trust_level);
     if hidden && !is_admin(&call.request, &call.env)? {
         return Err(network_private());
     }
+    Ok(())
+}
+
+/// Finds the agent of this name or DID, if the caller may know of it and it lives.
+pub(super) async fn living_agent(call: &Call, named: &str) -> Result<AgentRow, ApiError> {
+    discoverable(call).await?;
     let unknown = || unknown_agent(named);
     let agent: AgentRef = named.parse().map_err(|_error| unknown())?;
     let directory = call.directory()?;

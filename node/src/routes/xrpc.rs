@@ -6,7 +6,10 @@ use worker::{Response, console_error};
 use crate::error::{ApiError, REQUEST_ID};
 use crate::internal;
 use crate::routes::call::Call;
-use crate::routes::discovery::living_agent;
+use crate::routes::discovery::{discoverable, living_agent};
+
+/// The one method that is a stream.
+const SUBSCRIBE: &str = "/xrpc/com.atproto.sync.subscribeRepos";
 
 /// `GET /xrpc/:method`.
 pub(super) async fn serve(call: &Call) -> Result<Response, ApiError> {
@@ -35,6 +38,9 @@ pub(super) async fn serve(call: &Call) -> Result<Response, ApiError> {
 
 async fn pass_on(call: &Call) -> Result<Response, ApiError> {
     let url = call.request.url()?;
+    if url.path() == SUBSCRIBE {
+        return subscribe(call, url.query().unwrap_or_default()).await;
+    }
     let repo = url
         .query_pairs()
         .find(|(name, value)| matches!(&**name, "did" | "repo") && !value.is_empty());
@@ -60,6 +66,24 @@ async fn pass_on(call: &Call) -> Result<Response, ApiError> {
         &internal::Forwarded::Nothing,
     )
     .await
+}
+
+/// Passes a reader of all public repos on to the relay.
+async fn subscribe(call: &Call, query: &str) -> Result<Response, ApiError> {
+    discoverable(call).await?;
+    let upgrade = call.request.headers().get("upgrade")?;
+    if upgrade.is_none_or(|value| !value.eq_ignore_ascii_case("websocket")) {
+        return Err(ApiError::new(
+            426,
+            "UPGRADE_REQUIRED",
+            "This method is a stream: connect with ws:// or wss://.",
+        ));
+    }
+    let stub = internal::relay(&call.env)?;
+    let headers = [(REQUEST_ID, call.id.as_str())];
+    let nothing = internal::Forwarded::Nothing;
+    let path = format!("/repos/read?{query}");
+    internal::forward(&stub, &call.request, &path, &headers, &nothing).await
 }
 
 /// Returns status and name of an error as XRPC has them.

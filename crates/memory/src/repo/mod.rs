@@ -17,6 +17,7 @@ pub mod block;
 pub mod car;
 pub mod cbor;
 pub mod commit;
+pub mod events;
 pub mod import;
 pub mod json;
 pub mod key;

@@ -52,8 +52,8 @@ pub fn path<B: Blocks>(blocks: &B, root: &Cid, key: &Key) -> Result<Path, TreeEr
             Some(entry) => entry.right,
             None => node.left,
         };
-        // Below its own layer a key cannot be.
-        let Some(cid) = child.filter(|_cid| layer > key.layer()) else {
+        // Below its own layer a key cannot be, but other readers look for it down to the last node.
+        let Some(cid) = child else {
             return Ok(Path { nodes, value: None });
         };
         next = Place {
