@@ -48,7 +48,7 @@ pub struct Change {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Body {
     /// It was written to. The archive holds the commit, the nodes it made and the records it wrote.
-    Commit(Change),
+    Commit(Box<Change>),
     /// It is as this commit says now, whatever was told before; the archive holds the commit alone.
     Sync,
     /// Its keys changed: look them up again.
@@ -97,7 +97,7 @@ impl Event {
             did: did.clone(),
             rev,
             body: if fits {
-                Body::Commit(change)
+                Body::Commit(Box::new(change))
             } else {
                 Body::Sync
             },
@@ -348,7 +348,7 @@ mod tests {
                 change.prev_data = None;
             }
             let (body, name) = match kind {
-                0 => (Body::Commit(change), "#commit"),
+                0 => (Body::Commit(Box::new(change)), "#commit"),
                 1 => (Body::Sync, "#sync"),
                 2 => (Body::Identity, "#identity"),
                 _ => (Body::Deleted, "#account"),
