@@ -13,6 +13,7 @@ pub mod groups;
 pub mod life;
 pub mod memory;
 pub mod tasks;
+pub mod topics;
 mod trust;
 pub mod webhooks;
 

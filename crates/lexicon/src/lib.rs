@@ -7,6 +7,7 @@
 pub mod address;
 pub mod api;
 pub mod blob;
+pub mod cast;
 pub mod collection;
 pub mod group;
 pub mod id;

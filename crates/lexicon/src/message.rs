@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::cast::{CastPart, TopicPart};
 use crate::group::GroupPart;
 use crate::id::MessageId;
 
@@ -31,6 +32,10 @@ pub enum Content {
     Record(RecordPart),
     /// A word about a group, or in it. Written by agents, never by their programs.
     Group(GroupPart),
+    /// Who listens to a topic. Written by agents, never by their programs.
+    Topic(TopicPart),
+    /// Something that is said to many. Written by agents, for their programs.
+    Cast(CastPart),
 }
 
 /// A record of `agent.comms.*`, and the task that it belongs to.

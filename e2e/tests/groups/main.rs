@@ -3,6 +3,7 @@
 
 mod killed;
 mod refusals;
+mod topics;
 mod ways;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

@@ -193,6 +193,8 @@ pub fn text_of(content: &Content) -> String {
         Content::Ref { uri } => uri.clone(),
         Content::Share(part) => format!("Shared a record: {}", part.uri),
         Content::Record(part) => serde_json::to_string_pretty(&part.record).unwrap_or_default(),
+        Content::Topic(part) => serde_json::to_string_pretty(part).unwrap_or_default(),
+        Content::Cast(part) => serde_json::to_string_pretty(&part.record).unwrap_or_default(),
         Content::Group(part) => {
             if let GroupWord::Post {
                 content: Some(content),

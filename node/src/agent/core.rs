@@ -21,6 +21,7 @@ use crate::agent::repo_reads::RepoReads;
 use crate::agent::resolving::Resolving;
 use crate::agent::store::AgentStore;
 use crate::agent::tasks::Tasks;
+use crate::agent::topics::Topics;
 use crate::agent::webhooks::Webhooks;
 use crate::backup::Keeper;
 use crate::drill::Affliction;
@@ -52,6 +53,7 @@ pub(super) struct Core {
     pub(super) blocks: Blocks,
     pub(super) webhooks: Webhooks,
     pub(super) groups: Groups,
+    pub(super) topics: Topics,
     pub(super) reporter: Rc<Reporter>,
     pub(super) keeper: Keeper,
     /// The identity, once it has been unsealed in this life of the object.
@@ -84,6 +86,7 @@ impl Core {
             blocks: Blocks::new(Rc::clone(&db)),
             webhooks: Webhooks::new(Rc::clone(&db)),
             groups: Groups::new(Rc::clone(&db)),
+            topics: Topics::new(Rc::clone(&db)),
             reporter: Reporter::new(env.clone()),
             me: RefCell::new(None),
             oldest_row: Cell::new(None),

@@ -312,6 +312,11 @@ impl Core {
             }
             Content::Record(part) => self.take_typed(me, sender, part, now)?,
             Content::Group(_) => return Ok(self.take_group(me, sender, body, now)?),
+            Content::Cast(_) => return Ok(self.take_cast(me, sender, body, now)?),
+            Content::Topic(part) => {
+                self.take_topic(me, sender, part, now)?;
+                return Ok(false);
+            }
         }
         Ok(true)
     }

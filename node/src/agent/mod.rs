@@ -37,6 +37,7 @@ mod send;
 mod socket;
 mod store;
 mod tasks;
+mod topics;
 mod webhooks;
 pub(crate) mod wire;
 

@@ -229,6 +229,9 @@ impl Core {
         if let Some(answer) = self.dead_route(request).await? {
             return Ok(Some(answer));
         }
+        if let Some(answer) = self.topic_route(request).await? {
+            return Ok(Some(answer));
+        }
         self.block_route(request).await
     }
 

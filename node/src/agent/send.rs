@@ -70,7 +70,9 @@ impl Draft {
             Content::Ref { uri } => uri.len(),
             Content::Json { .. } => MAX_CONTENT_BYTES / 8,
             Content::Share(part) => part.data.as_ref().map_or(0, String::len),
-            Content::Record(_) | Content::Group(_) => MAX_CONTENT_BYTES / 8,
+            Content::Record(_) | Content::Group(_) | Content::Topic(_) | Content::Cast(_) => {
+                MAX_CONTENT_BYTES / 8
+            }
         };
         text.saturating_add(OVERHEAD_BYTES)
     }
@@ -465,7 +467,9 @@ pub(super) fn check_content(content: &Content) -> Result<(), ApiError> {
         | Content::Ref { .. }
         | Content::Share(_)
         | Content::Record(_)
-        | Content::Group(_) => Ok(()),
+        | Content::Group(_)
+        | Content::Topic(_)
+        | Content::Cast(_) => Ok(()),
     }
 }
 
@@ -479,6 +483,8 @@ pub(super) fn no_share(content: &Content) -> Result<(), ApiError> {
         Content::Group(_) => {
             "What is said in a group is said with POST /agents/:name/groups/:id/messages."
         }
+        Content::Topic(_) => "Topics are listened to with POST /agents/:name/subscriptions.",
+        Content::Cast(_) => "Broadcasts are made with POST /agents/:name/broadcasts.",
         Content::Text { .. } | Content::Json { .. } | Content::Ref { .. } => return Ok(()),
     };
     Err(ApiError::bad_request("INVALID_CONTENT", instead))

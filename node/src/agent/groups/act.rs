@@ -118,7 +118,7 @@ impl Core {
         self.group_view(&me, &id)
     }
 
-    pub(super) fn known_group(&self, id: &str) -> Result<MessageId, ApiError> {
+    pub(in crate::agent) fn known_group(&self, id: &str) -> Result<MessageId, ApiError> {
         let id = MessageId::parse(id).map_err(|_error| unknown())?;
         match self.groups.store.group(&id)? {
             Some(_) => Ok(id),

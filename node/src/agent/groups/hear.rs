@@ -6,7 +6,7 @@ use data_encoding::BASE64_NOPAD;
 use entente_groups::{Group, Refusal, Says, Tell, next_heard};
 use entente_lexicon::api::groups::AutoAccept;
 use entente_lexicon::group::{GroupPart, GroupWord};
-use entente_lexicon::{Address, Content, Did, MessageId, Timestamp};
+use entente_lexicon::{Address, Content, Did, MessageId, Timestamp, schema};
 use entente_trust::group::{GroupKey, Place, Roster, Unverified, group_id, open_text};
 use entente_trust::message::Body;
 
@@ -342,7 +342,12 @@ impl Core {
 fn is_plain(body: &Body) -> bool {
     let plain = match &body.content {
         Content::Text { .. } | Content::Json { .. } | Content::Ref { .. } => true,
-        Content::Share(_) | Content::Record(_) | Content::Group(_) => false,
+        // A broadcast to the group.
+        Content::Record(part) => {
+            let checked = schema::lexicons().validate_in("agent.comms.broadcast", &part.record);
+            part.task.is_none() && checked.is_ok()
+        }
+        Content::Share(_) | Content::Group(_) | Content::Topic(_) | Content::Cast(_) => false,
     };
     let fits = |thread: &String| (1..=256).contains(&thread.len());
     plain && (1..=5).contains(&body.priority) && body.thread.as_ref().is_none_or(fits)

@@ -6,6 +6,7 @@
 //! decided is decided in `entente_groups`.
 
 mod act;
+mod cast;
 mod hear;
 mod post;
 mod routes;

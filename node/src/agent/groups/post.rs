@@ -37,22 +37,33 @@ impl Core {
         if let Some(before) = self.said_before(key, &digest)? {
             return Ok((self.post_view(&me, &before)?, false));
         }
-        let n = self.groups.store.transaction(|| {
-            let group = self.group(&me, &id)?.ok_or_else(unknown)?;
-            let (_, listeners) = group.speak().map_err(refused)?;
-            let post = MessageId::from_parts(internal::now().0, internal::random());
-            let sealed = self.seal_post(&me, &id, &me.did, &post, &body)?;
-            let place = (&id, &post);
-            let request = key.map(|key| (key, digest));
-            self.commit_post(&me, place, sealed, request, &listeners)
-        })?;
+        let request = key.map(|key| (key, digest));
+        let n = self
+            .groups
+            .store
+            .transaction(|| self.post_in_group(&me, &id, &body, request))?;
         self.tend_groups();
         let stored = self.groups.store.post(n)?;
         let stored = stored.ok_or_else(|| ApiError::internal("a post is gone"))?;
         Ok((self.post_view(&me, &stored)?, true))
     }
 
-    fn said_before(
+    /// Writes down what is said in a group. Part of the caller's transaction.
+    pub(in crate::agent) fn post_in_group(
+        &self,
+        me: &Me,
+        id: &MessageId,
+        body: &Body,
+        request: Option<(&str, [u8; 32])>,
+    ) -> Result<u64, ApiError> {
+        let group = self.group(me, id)?.ok_or_else(unknown)?;
+        let (_, listeners) = group.speak().map_err(refused)?;
+        let post = MessageId::from_parts(internal::now().0, internal::random());
+        let sealed = self.seal_post(me, id, &me.did, &post, body)?;
+        self.commit_post(me, (id, &post), sealed, request, &listeners)
+    }
+
+    pub(super) fn said_before(
         &self,
         key: Option<&str>,
         digest: &[u8; 32],
@@ -73,6 +84,18 @@ impl Core {
         Ok(self.groups.store.post(n)?)
     }
 
+    /// Refuses more than can be on its way.
+    pub(super) fn has_room(&self) -> Result<(), ApiError> {
+        if self.groups.store.count_open()? < MAX_OPEN {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            429,
+            "GROUP_OUTBOX_FULL",
+            "10,000 things that this agent said to many are still on their way: wait until some have come.",
+        ))
+    }
+
     /// Writes down what is said and to whom. Part of the caller's transaction.
     fn commit_post(
         &self,
@@ -83,13 +106,7 @@ impl Core {
         listeners: &[&Address],
     ) -> Result<u64, ApiError> {
         let store = &self.groups.store;
-        if store.count_open()? >= MAX_OPEN {
-            return Err(ApiError::new(
-                429,
-                "GROUP_OUTBOX_FULL",
-                "10,000 things that this agent said in groups are still on their way: wait until some have come.",
-            ));
-        }
+        self.has_room()?;
         let n = store.insert_post(&NewPost {
             group,
             id,

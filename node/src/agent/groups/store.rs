@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use entente_groups::{Group, Says};
+use entente_lexicon::cast::Via;
 use entente_lexicon::{Address, Did, Host, MessageId, Timestamp};
 
 use crate::agent::store::message_id;
@@ -24,7 +25,7 @@ const SCHEMA: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS group_posts(
         n INTEGER PRIMARY KEY AUTOINCREMENT, grp BLOB NOT NULL, id BLOB NOT NULL,
         sender TEXT NOT NULL, host TEXT NOT NULL, outgoing INTEGER NOT NULL, at INTEGER NOT NULL,
-        body BLOB NOT NULL, epoch INTEGER, sealed BLOB, request TEXT, digest BLOB)",
+        body BLOB NOT NULL, epoch INTEGER, sealed BLOB, key BLOB, request TEXT, digest BLOB)",
     "CREATE UNIQUE INDEX IF NOT EXISTS group_posts_by_id ON group_posts(grp, sender, id)",
     "CREATE UNIQUE INDEX IF NOT EXISTS group_posts_by_request ON group_posts(request)
         WHERE request IS NOT NULL",
@@ -32,7 +33,7 @@ const SCHEMA: &[&str] = &[
         n INTEGER PRIMARY KEY AUTOINCREMENT, post INTEGER NOT NULL, grp BLOB NOT NULL,
         member TEXT NOT NULL, host TEXT NOT NULL, number INTEGER NOT NULL,
         mail BLOB, tries INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL DEFAULT 0,
-        waits INTEGER NOT NULL DEFAULT 0, open INTEGER, status TEXT, code TEXT)",
+        waits INTEGER NOT NULL DEFAULT 0, open INTEGER, status TEXT, code TEXT, via TEXT)",
     "CREATE INDEX IF NOT EXISTS group_sends_open ON group_sends(grp, member, number)
         WHERE open IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS group_sends_by_post ON group_sends(post)",
@@ -72,6 +73,8 @@ pub(super) struct StoredPost {
     pub(super) body: Vec<u8>,
     /// As it travels, and the epoch under whose key it is sealed.
     pub(super) sealed: Option<(u64, Vec<u8>)>,
+    /// Of a broadcast: its key, sealed under the agent's storage key.
+    pub(super) key: Option<Vec<u8>>,
 }
 
 /// Something to write down that was said.
@@ -99,6 +102,8 @@ pub(super) struct StoredSend {
     pub(super) epoch: u64,
     /// It waits for a later one.
     pub(super) waits: bool,
+    /// Of a broadcast: why this agent gets it.
+    pub(super) via: Option<Via>,
 }
 
 /// How far something came to one listener.
@@ -368,6 +373,56 @@ impl GroupStore {
         )
     }
 
+    /// Keeps a broadcast as it travels, and its key, sealed.
+    pub(super) fn seal_cast(&self, n: u64, sealed: &[u8], key: &[u8]) -> Result<(), StoreError> {
+        let sql = "UPDATE group_posts SET epoch = 0, sealed = ?, key = ? WHERE n = ?";
+        self.db.exec(sql, params![sealed, key, n])
+    }
+
+    /// Writes down that a broadcast has to get to a recipient.
+    pub(super) fn send_cast(
+        &self,
+        post: u64,
+        id: &MessageId,
+        to: &Address,
+        via: Via,
+    ) -> Result<(), StoreError> {
+        self.db.exec(
+            "INSERT INTO group_sends(post, grp, member, host, number, open, via)
+             VALUES(?, ?, ?, ?, 1, 1, ?)",
+            params![
+                post,
+                id.to_bytes(),
+                to.did.as_str(),
+                to.host.as_str(),
+                via.as_str()
+            ],
+        )
+    }
+
+    /// Returns a broadcast of this agent's.
+    pub(super) fn cast(&self, id: &MessageId, me: &Did) -> Result<Option<StoredPost>, StoreError> {
+        let sql =
+            format!("SELECT {POST} FROM group_posts WHERE grp = ?1 AND id = ?1 AND sender = ?2");
+        let row = self.db.row(&sql, params![id.to_bytes(), me.as_str()])?;
+        row.as_ref().map(post).transpose()
+    }
+
+    /// Returns how far a broadcast came, also in the groups that it was said in.
+    pub(super) fn cast_states(
+        &self,
+        post: u64,
+        id: &MessageId,
+    ) -> Result<Vec<SendState>, StoreError> {
+        let mut states = self.states(post)?;
+        let sql = "SELECT n FROM group_posts WHERE request LIKE ? ORDER BY n";
+        let rows = self.db.rows(sql, params![format!("broadcast/{id}/%")])?;
+        for row in &rows {
+            states.extend(self.states(row.integer(0)?)?);
+        }
+        Ok(states)
+    }
+
     /// Counts what has not come to its listener.
     pub(super) fn count_open(&self) -> Result<u64, StoreError> {
         let sql = "SELECT count(*) FROM group_sends WHERE open IS NOT NULL";
@@ -443,7 +498,7 @@ impl GroupStore {
         );
         let rows = self.db.rows(&sql, params![])?;
         rows.iter()
-            .map(|row| Ok((send(row)?, row.text(9)?, row.optional(10, Row::text)?)))
+            .map(|row| Ok((send(row)?, row.text(10)?, row.optional(11, Row::text)?)))
             .collect()
     }
 
@@ -489,8 +544,9 @@ impl GroupStore {
 }
 
 const WORD: &str = "w.n, w.grp, w.member, w.host, w.says, w.told";
-const POST: &str = "n, grp, id, sender, host, outgoing, at, body, epoch, sealed";
-const SEND: &str = "s.n, s.post, s.grp, s.member, s.host, s.number, s.tries, s.epoch, s.waits";
+const POST: &str = "n, grp, id, sender, host, outgoing, at, body, epoch, sealed, key";
+const SEND: &str = "s.n, s.post, s.grp, s.member, s.host, s.number, s.tries, s.epoch, s.waits, \
+                    s.via";
 /// Why mail did not deliver a message `m` with a receipt `r`.
 const CODE: &str = "coalesce(r.code, upper(m.status))";
 
@@ -536,6 +592,7 @@ fn post(row: &Row) -> Result<StoredPost, StoreError> {
         at: row.timestamp(6)?,
         body: row.blob(7)?,
         sealed: epoch.zip(sealed),
+        key: row.optional(10, Row::blob)?,
     })
 }
 
@@ -550,5 +607,6 @@ fn send(row: &Row) -> Result<StoredSend, StoreError> {
         tries: tries.map_err(|_error| StoreError::Column(6))?,
         epoch: row.integer(7)?,
         waits: row.flag(8)?,
+        via: row.optional(9, Row::text)?.and_then(|via| Via::parse(&via)),
     })
 }

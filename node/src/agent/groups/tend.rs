@@ -122,7 +122,12 @@ impl Core {
         let store = &self.groups.store;
         match after(code, send.tries) {
             After::Arrived => store.send_done(send, "delivered", None)?,
-            After::Over => store.send_done(send, status, code)?,
+            After::Over => {
+                if code == Some("TOPIC_NOT_SUBSCRIBED") {
+                    self.not_listening(me, send)?;
+                }
+                store.send_done(send, status, code)?;
+            }
             After::Again => store.again(send, false)?,
             After::WhenNewer => store.again(send, true)?,
             After::TellAndAgain => {
@@ -218,6 +223,10 @@ impl Core {
             store.transaction(|| store.send_done(send, EXPIRED, Some("EXPIRED")))?;
             return Ok(true);
         }
+        if let Some(via) = send.via {
+            self.send_cast(me, &post, (send, via), expires).await?;
+            return Ok(true);
+        }
         let group = self.group(me, &send.group)?;
         let current = group
             .as_ref()
@@ -259,10 +268,7 @@ impl Core {
         part: GroupPart,
         expires_at: Option<entente_lexicon::Timestamp>,
     ) -> Result<MessageId, ApiError> {
-        if let Some(earlier) = self.store.by_requests(&[&key])?.remove(&key) {
-            return Ok(earlier.id);
-        }
-        let message = SendMessage {
+        self.mail_once(SendMessage {
             to: to.to_string(),
             thread: None,
             priority: None,
@@ -270,7 +276,20 @@ impl Core {
             idempotency_key: Some(key),
             content: Content::Group(part),
             asynchronous: None,
-        };
+        })
+        .await
+    }
+
+    /// Hands something to mail, once under its key.
+    pub(super) async fn mail_once(
+        self: &Rc<Self>,
+        message: SendMessage,
+    ) -> Result<MessageId, ApiError> {
+        if let Some(key) = message.idempotency_key.as_deref()
+            && let Some(earlier) = self.store.by_requests(&[key])?.remove(key)
+        {
+            return Ok(earlier.id);
+        }
         let sent = self.send_own(message).await?;
         sent.id.parse().map_err(ApiError::internal)
     }

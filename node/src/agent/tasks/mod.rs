@@ -29,6 +29,7 @@ use crate::store::sqlite::Sqlite;
 use a2a::A2a;
 pub(crate) use a2a::CardWish;
 pub(super) use hear::TaskFault;
+pub(super) use record::complete;
 use store::TaskStore;
 pub(super) use tell::waits;
 

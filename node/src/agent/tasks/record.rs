@@ -46,7 +46,7 @@ pub(super) fn key(
 }
 
 /// Checks a record of a program's, which must be of this type, and completes it.
-pub(super) fn complete(
+pub(in crate::agent) fn complete(
     mut fields: Map<String, Value>,
     kind: &str,
     now: Timestamp,
