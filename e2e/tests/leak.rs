@@ -304,6 +304,56 @@ fn is_replicated(deployment: &Deployment, owner: &Agent, shown: &Marker) {
     }
 }
 
+/// A group across networks whose name and messages are a marker, and broadcasts of it:
+/// in the group, and to an agent that is named. Returns the marker.
+fn to_many(deployment: &Deployment) -> Marker {
+    let secret = &marker("many");
+    let (alpha, beta) = (deployment.network("alpha"), deployment.network("beta"));
+    let owner = alpha.create_agent("leak-crier");
+    let member = beta.create_agent("leak-crew");
+    let post = |agent: &Agent, path: &str, body: &Value| agent.client.post(&agent.path(path), body);
+    let body = json!({ "name": secret.text(), "members": [member.address] });
+    let group = post(&owner, "/groups", &body).expect(201);
+    let path = format!("/groups/{}", group["id"].as_str().unwrap());
+    let is_in = |agent: &Agent, standing: &str| {
+        wait_for("the group to come", PATIENCE, || {
+            let reply = agent.client.get(&agent.path(&path));
+            (reply.status == 200 && reply.value()["standing"] == standing).then_some(())
+        });
+    };
+    is_in(&member, "invited");
+    let _ = post(&member, &format!("{path}/accept"), &json!({})).expect(200);
+    is_in(&member, "member");
+    let content = json!({ "kind": "text", "text": secret.text() });
+    let body = json!({ "content": content, "thread": secret.text() });
+    let arrives = |agent: &Agent, from: &Agent, wanted: usize| {
+        wait_for("it to arrive", PATIENCE, || {
+            let inbox = agent.inbox(50).into_iter();
+            let of = inbox.filter(|message| message["from"] == from.address);
+            let said = of.filter(|message| message["content"].to_string().contains(secret.text()));
+            (said.count() >= wanted).then_some(())
+        });
+    };
+    for _ in 0..4 {
+        let _ = post(&owner, &format!("{path}/messages"), &body).expect(202);
+        let _ = post(&member, &format!("{path}/messages"), &body).expect(202);
+    }
+    arrives(&owner, &member, 4);
+    let words = json!({ "$type": "agent.comms.defs#text", "text": secret.text() });
+    let audience = [
+        member.address.clone(),
+        format!("group:{}", group["id"].as_str().unwrap()),
+    ];
+    let record =
+        json!({ "$type": "agent.comms.broadcast", "content": words, "audience": audience });
+    for _ in 0..3 {
+        let _ = post(&owner, "/broadcasts", &json!({ "record": record })).expect(202);
+    }
+    // The invitation, four messages, and each broadcast twice.
+    arrives(&member, &owner, 11);
+    Marker::new(secret.text())
+}
+
 /// Blobs with the marker as their bytes and in their type: kept, referred to, deleted, given up half
 /// way. Returns the CID of one that is kept, which nothing but its owner is told.
 fn keep_blobs(deployment: &Deployment, owner: &Agent, secret: &Marker) -> Marker {
@@ -423,7 +473,7 @@ fn what_agents_say_is_stored_and_carried_nowhere_in_the_clear() {
     let (memory, public) = (marker("memory"), marker("public"));
     let owner = remember(&deployment, &memory, &public);
     is_replicated(&deployment, &owner, &public);
-    let blob = marker("blob");
+    let (blob, many) = (marker("blob"), to_many(&deployment));
     let cid = keep_blobs(&deployment, &owner, &blob);
     backed_up_and_sealed(&deployment, &public);
     // A name is no secret: it proves that the scanner reads the right files, written through. There
@@ -435,7 +485,7 @@ fn what_agents_say_is_stored_and_carried_nowhere_in_the_clear() {
         }
     }
 
-    let markers = [text, data, thread, uri, memory, blob, cid];
+    let markers = [text, data, thread, uri, memory, blob, cid, many];
     for (place, socket) in watchers {
         let seen = drain(socket);
         assert!(seen.len() > 500, "{place} showed next to nothing");
