@@ -2,6 +2,7 @@
 //! does not name its callers cannot be written.
 
 pub mod gate;
+mod percent;
 pub mod recall;
 pub mod table;
 
