@@ -1,6 +1,5 @@
 //! Whatever answers come, in whatever order: nothing ends twice, nothing is given up early, nothing is
 //! tried for ever.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
 use entente_delivery::{
     Delivery, Disabled, Endpoint, Fault, Lane, MAX_WAIT_MS, Policy, State, Verdict, WINDOW,

@@ -1,10 +1,8 @@
 //! Mail inside a network that goes by the queue: in order, once, and never lost.
-#![allow(
+#![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests"
+    reason = "tests report by panicking"
 )]
 
 mod dead;

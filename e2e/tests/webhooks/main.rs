@@ -1,11 +1,9 @@
 //! What an agent's webhooks send is signed, arrives at least once under one id, and goes nowhere that it
 //! must not.
-#![allow(
+#![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests"
+    reason = "tests report by panicking"
 )]
 
 mod failing;
