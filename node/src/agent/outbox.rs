@@ -607,9 +607,8 @@ impl Core {
             return;
         }
         // In the turn of what is told, so that both are stored together.
-        match self.push_ends(&ends) {
-            Ok(()) => self.start_courier(),
-            Err(error) => console_warn!("webhooks are not told: {error}"),
+        if let Err(error) = self.push_ends(&ends) {
+            console_warn!("webhooks are not told: {error}");
         }
         for end in &ends {
             self.outbox.answer(&end.id, Ok(()));

@@ -1,5 +1,7 @@
 //! What webhooks tell of, written down with what happened.
 
+use std::rc::Rc;
+
 use entente_lexicon::api::InboxMessage;
 use entente_lexicon::api::webhooks::{HookBody, HookEvent, Include};
 use entente_lexicon::{MessageId, Timestamp};
@@ -88,8 +90,8 @@ impl Core {
         Ok(())
     }
 
-    /// Messages of ours came a step further.
-    pub(in crate::agent) fn push_ends(&self, ends: &[EndOf]) -> Result<(), ApiError> {
+    /// Messages of ours came a step further. Where there are no webhooks nothing is looked for.
+    pub(in crate::agent) fn push_ends(self: &Rc<Self>, ends: &[EndOf]) -> Result<(), ApiError> {
         if self.hooks()?.is_empty() {
             return Ok(());
         }
@@ -114,6 +116,7 @@ impl Core {
                 Ok(data)
             })?;
         }
+        self.start_courier();
         Ok(())
     }
 }
