@@ -1,6 +1,6 @@
 //! The access table: every route, and who may call it. Pure.
 
-pub(crate) use super::percent::decode;
+use super::route::Route;
 use Access::{A2aCaller, Admin, AdminOrAgent, AgentMail, AgentSocket, Public};
 
 /// Who may call a route.
@@ -20,87 +20,6 @@ pub enum Access {
     AgentSocket,
     /// Whom the agent's object admits, by a key that it gave or by its setting.
     A2aCaller,
-}
-
-/// What a route does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the table says which path each one is")]
-pub enum Route {
-    Home,
-    Health,
-    Dashboard,
-    NetworkDocument,
-    NetworkLog,
-    NetworkDid,
-    AgentCard,
-    AgentLog,
-    AgentPrekey,
-    Lexicons,
-    PublicPeers,
-    Firehose,
-    Announcements,
-    Federation,
-    AgentDid,
-    Xrpc,
-    ExportRepo,
-    Init,
-    AdminTicket,
-    ShowKeys,
-    RotateKeys,
-    RecoverKeys,
-    ResealKeys,
-    Backups,
-    CreateAgent,
-    ListAgents,
-    ShowAgent,
-    ChangeAgent,
-    DeleteAgent,
-    RotateToken,
-    RotateAgentKeys,
-    SendMessage,
-    Announce,
-    ListMessages,
-    ShowMessage,
-    Inbox,
-    MarkRead,
-    AgentTicket,
-    AgentSocket,
-    ReadMemory,
-    WriteMemory,
-    DeleteMemory,
-    ShareMemory,
-    ReplicaStatus,
-    PutBlobPart,
-    ImportRepo,
-    Tasks,
-    Webhooks,
-    DeadLetters,
-    AdminDeadLetters,
-    AdminTasks,
-    Blocks,
-    A2a,
-    Groups,
-    AddPeer,
-    ListPeers,
-    ShowPeer,
-    ProbePeer,
-    PardonPeer,
-    TestPeer,
-    ChangePeer,
-    RemovePeer,
-    PreviewPeer,
-    ApprovePeer,
-    DisapprovePeer,
-    ListRequests,
-    AcceptRequest,
-    RejectRequest,
-    AddBan,
-    ListBans,
-    LiftBan,
-    UnfreezePeer,
-    ListQuarantine,
-    ReleaseQuarantined,
-    RefuseQuarantined,
 }
 
 /// One line of the table. In a path, `:x` stands for one segment and `*` for any rest.
@@ -744,54 +663,3 @@ pub const TABLE: &[Entry] = &[
         Route::RefuseQuarantined,
     ),
 ];
-
-/// What the table says of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// A route, with what stood in place of its `:x`, decoded, in order.
-    Route(Entry, Vec<String>),
-    /// The path exists, but not with this method; these it has.
-    OtherMethods(Vec<&'static str>),
-    /// There is no such path.
-    Nothing,
-}
-
-/// Looks a request up. `HEAD` is answered as `GET`; the first line that fits wins.
-#[must_use]
-pub fn look_up(method: &str, path: &str) -> Found {
-    let method = if method == "HEAD" { "GET" } else { method };
-    let mut others = Vec::new();
-    for entry in TABLE {
-        let Some(parameters) = fit(entry.path, path) else {
-            continue;
-        };
-        if entry.method == method {
-            return Found::Route(*entry, parameters);
-        }
-        others.push(entry.method);
-    }
-    if others.is_empty() {
-        Found::Nothing
-    } else {
-        others.dedup();
-        Found::OtherMethods(others)
-    }
-}
-
-fn fit(pattern: &str, path: &str) -> Option<Vec<String>> {
-    let mut parameters = Vec::new();
-    let mut segments = path.split('/');
-    for expected in pattern.split('/') {
-        if expected == "*" {
-            return Some(parameters);
-        }
-        let segment = segments.next()?;
-        if expected.starts_with(':') {
-            let decoded = decode(segment).filter(|text| !text.is_empty())?;
-            parameters.push(decoded);
-        } else if expected != segment {
-            return None;
-        }
-    }
-    segments.next().is_none().then_some(parameters)
-}

@@ -1,7 +1,9 @@
 //! Who may call what.
 
+use super::find::{Found, look_up};
+use super::route::Route;
 use super::table::Access::{A2aCaller, Admin, AgentMail, AgentSocket, Public};
-use super::table::{Access, Found, Route, TABLE, look_up};
+use super::table::{Access, TABLE};
 
 fn route(method: &str, path: &str) -> Option<(Route, Access, Vec<String>)> {
     match look_up(method, path) {

@@ -10,7 +10,7 @@ use worker::{Env, Response};
 
 use crate::auth::gate::{TOKEN_PREFIX, token_key};
 use crate::auth::recall::Outdate;
-use crate::auth::table::Route;
+use crate::auth::route::Route;
 use crate::error::ApiError;
 use crate::internal::{self, now, rng};
 use crate::lifecycle::bury;

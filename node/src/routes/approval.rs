@@ -5,7 +5,7 @@ use entente_lexicon::api::ApprovePeer;
 use entente_trust::attestation::{DEFAULT_LIFE_MS, MAX_LIFE_MS};
 use worker::Response;
 
-use crate::auth::table::Route;
+use crate::auth::route::Route;
 use crate::error::ApiError;
 use crate::internal::{self, now};
 use crate::routes::agents::arm_sweep;

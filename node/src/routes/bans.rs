@@ -4,7 +4,7 @@ use entente_lexicon::api::{BanList, BanView, NewBan};
 use entente_lexicon::{Did, Host, Timestamp};
 use worker::Response;
 
-use crate::auth::table::Route;
+use crate::auth::route::Route;
 use crate::error::ApiError;
 use crate::internal::now;
 use crate::routes::call::Call;

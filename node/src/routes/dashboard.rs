@@ -2,7 +2,7 @@
 
 use worker::{Fetcher, Headers, Method, RequestInit, Response};
 
-use crate::auth::table::Route;
+use crate::auth::route::Route;
 use crate::error::ApiError;
 use crate::routes::call::Call;
 

@@ -16,7 +16,7 @@ use worker::Response;
 
 use crate::agent::wire::PrekeyReply;
 use crate::auth::gate::is_admin;
-use crate::auth::table::Route;
+use crate::auth::route::Route;
 use crate::config::Problem;
 use crate::error::ApiError;
 use crate::internal;

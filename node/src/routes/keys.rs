@@ -7,7 +7,7 @@ use entente_trust::crypto::multikey::fingerprint;
 use futures::stream::{self, StreamExt};
 use worker::Response;
 
-use crate::auth::table::Route;
+use crate::auth::route::Route;
 use crate::error::ApiError;
 use crate::internal::{self, now};
 use crate::routes::call::Call;

@@ -4,7 +4,8 @@ use worker::Response;
 
 use crate::auth::gate::{Caller, admit_again};
 use crate::auth::recall;
-use crate::auth::table::{Entry, Route};
+use crate::auth::route::Route;
+use crate::auth::table::Entry;
 use crate::error::{ApiError, REQUEST_ID};
 use crate::internal::{self, ACTOR, Forwarded, READ_RECEIPTS};
 use crate::routes::body;

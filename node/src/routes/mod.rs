@@ -28,7 +28,9 @@ mod xrpc;
 use worker::{Env, Request, Response};
 
 use crate::auth::gate::{Caller, admit};
-use crate::auth::table::{Access, Entry, Found, Route, look_up};
+use crate::auth::find::{Found, look_up};
+use crate::auth::route::Route;
+use crate::auth::table::{Access, Entry};
 use crate::drill;
 use crate::error::{ApiError, answer};
 use crate::internal::new_request_id;

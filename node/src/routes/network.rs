@@ -5,7 +5,7 @@ use entente_lexicon::keys::Init;
 use worker::Response;
 
 use crate::auth::gate::{TICKET_PROTOCOL, is_admin, ticket_protocol};
-use crate::auth::table::Route;
+use crate::auth::route::Route;
 use crate::config::{Problem, key_ring};
 use crate::error::{ApiError, REQUEST_ID};
 use crate::fanout::wire::{AskSeat, Seat};

@@ -6,7 +6,7 @@ use entente_lexicon::link_view::{LinkDetail, LinkTest, PeerDetail, Stage};
 use entente_well_known::guard::check_peer_url;
 use worker::Response;
 
-use crate::auth::table::Route;
+use crate::auth::route::Route;
 use crate::edge::penalty;
 use crate::error::ApiError;
 use crate::guard;

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use serde::Deserialize;
 use worker::Response;
 
-use crate::auth::table::Route;
+use crate::auth::route::Route;
 use crate::error::ApiError;
 use crate::internal;
 use crate::routes::bans::MAX_REASON_CHARS;

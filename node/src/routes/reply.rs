@@ -3,7 +3,8 @@
 use serde::Serialize;
 use worker::{Request, Response};
 
-use crate::auth::table::{Access, Found, look_up};
+use crate::auth::find::{Found, look_up};
+use crate::auth::table::Access;
 use crate::error::{ApiError, REQUEST_ID};
 
 /// Answers with JSON that no cache may keep.

@@ -7,7 +7,7 @@ use entente_well_known::guard::{Target, check_host};
 use entente_well_known::signature::Claim;
 use worker::Response;
 
-use crate::auth::table::Route;
+use crate::auth::route::Route;
 use crate::error::ApiError;
 use crate::guard;
 use crate::internal::now;

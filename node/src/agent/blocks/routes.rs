@@ -7,7 +7,7 @@ use worker::{Method, Request, Response};
 
 use crate::agent::blocks::MAX_BLOCKS;
 use crate::agent::core::Core;
-use crate::auth::table::decode;
+use crate::auth::percent::decode;
 use crate::error::ApiError;
 use crate::internal;
 use crate::routes::body;

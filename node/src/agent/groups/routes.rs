@@ -6,7 +6,7 @@ use entente_lexicon::api::groups::{InviteMember, NewPost, RenameGroup};
 use worker::{Method, Request, Response};
 
 use crate::agent::core::Core;
-use crate::auth::table::decode;
+use crate::auth::percent::decode;
 use crate::error::ApiError;
 use crate::routes::body;
 

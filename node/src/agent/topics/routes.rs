@@ -5,7 +5,7 @@ use std::rc::Rc;
 use worker::{Method, Request, Response};
 
 use crate::agent::core::Core;
-use crate::auth::table::decode;
+use crate::auth::percent::decode;
 use crate::error::ApiError;
 use crate::routes::body;
 
