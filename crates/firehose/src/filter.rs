@@ -76,15 +76,16 @@ impl Filter {
         &self.names
     }
 
-    /// The collections, if it lets through some and all of them are named in full.
+    /// The patterns of collections; empty means all.
     #[must_use]
-    pub fn exact_collections(&self) -> Option<impl Iterator<Item = &str>> {
-        let exact = !self.collections.is_empty()
-            && self
-                .collections
-                .iter()
-                .all(|glob| !glob.as_str().ends_with('*'));
-        exact.then(|| self.collections.iter().map(CollectionGlob::as_str))
+    pub fn collections(&self) -> &[CollectionGlob] {
+        &self.collections
+    }
+
+    /// The patterns of kinds; empty means all.
+    #[must_use]
+    pub fn kinds(&self) -> &[CollectionGlob] {
+        &self.kinds
     }
 
     /// Writes it as a client would.

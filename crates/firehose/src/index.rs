@@ -2,15 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use entente_lexicon::CollectionGlob;
+
 use crate::filter::{Filter, Subject};
 
+/// Filters by a text.
+type Keyed = HashMap<String, BTreeSet<u64>>;
+
 /// Filters by what an event must have to pass them: each stands under all its names, else under all
-/// its collections, else among those that are asked about every event.
+/// its collections, else under all its kinds; only those that let everything through under nothing. A
+/// pattern is found by the names that it fits, segment by segment.
 #[derive(Debug, Default)]
 pub struct Index {
     filters: BTreeMap<u64, Filter>,
-    by_name: HashMap<String, BTreeSet<u64>>,
-    by_collection: HashMap<String, BTreeSet<u64>>,
+    by_name: Keyed,
+    by_collection: Keyed,
+    by_kind: Keyed,
     others: BTreeSet<u64>,
 }
 
@@ -18,17 +25,13 @@ impl Index {
     /// Adds a subscriber's filter, or replaces the one it had.
     pub fn put(&mut self, id: u64, filter: Filter) {
         self.remove(id);
-        if !filter.names().is_empty() {
-            for name in filter.names() {
-                self.by_name.entry(name.clone()).or_default().insert(id);
+        match self.place(&filter) {
+            Some((map, keys)) => keys.into_iter().for_each(|key| {
+                map.entry(key).or_default().insert(id);
+            }),
+            None => {
+                self.others.insert(id);
             }
-        } else if let Some(collections) = filter.exact_collections() {
-            for collection in collections {
-                let under = self.by_collection.entry(collection.to_owned());
-                under.or_default().insert(id);
-            }
-        } else {
-            self.others.insert(id);
         }
         self.filters.insert(id, filter);
     }
@@ -38,13 +41,29 @@ impl Index {
         let Some(filter) = self.filters.remove(&id) else {
             return;
         };
-        for name in filter.names() {
-            drop_from(&mut self.by_name, name, id);
+        match self.place(&filter) {
+            Some((map, keys)) => keys.iter().for_each(|key| drop_from(map, key, id)),
+            None => {
+                self.others.remove(&id);
+            }
         }
-        for collection in filter.exact_collections().into_iter().flatten() {
-            drop_from(&mut self.by_collection, collection, id);
+    }
+
+    /// Returns where a filter stands, and under which keys.
+    fn place(&mut self, filter: &Filter) -> Option<(&mut Keyed, Vec<String>)> {
+        let names: Vec<String> = filter.names().iter().cloned().collect();
+        let texts = |globs: &[CollectionGlob]| globs.iter().map(ToString::to_string).collect();
+        let collections: Vec<String> = texts(filter.collections());
+        let kinds: Vec<String> = texts(filter.kinds());
+        if !names.is_empty() {
+            Some((&mut self.by_name, names))
+        } else if !collections.is_empty() {
+            Some((&mut self.by_collection, collections))
+        } else if !kinds.is_empty() {
+            Some((&mut self.by_kind, kinds))
+        } else {
+            None
         }
-        self.others.remove(&id);
     }
 
     /// Returns a subscriber's filter.
@@ -60,8 +79,10 @@ impl Index {
             .names
             .iter()
             .filter_map(|name| self.by_name.get(name));
-        let collected = self.by_collection.get(subject.collection);
-        let sets = named.chain(collected).chain([&self.others]);
+        let sets = named
+            .chain(fitting(&self.by_collection, subject.collection))
+            .chain(fitting(&self.by_kind, subject.kind))
+            .chain([&self.others]);
         let mut found: Vec<u64> = sets.flatten().copied().collect();
         found.sort_unstable();
         found.dedup();
@@ -70,7 +91,20 @@ impl Index {
     }
 }
 
-fn drop_from(map: &mut HashMap<String, BTreeSet<u64>>, key: &str, id: u64) {
+/// Returns what stands under a name itself and under the patterns that it fits.
+fn fitting<'a>(map: &'a Keyed, name: &str) -> impl Iterator<Item = &'a BTreeSet<u64>> {
+    let fronts = name
+        .match_indices('.')
+        .filter_map(|(dot, _)| name.get(..=dot));
+    let patterns = std::iter::once("")
+        .chain(fronts)
+        .map(|front| format!("{front}*"));
+    let keys = patterns.chain([name.to_owned()]);
+    let found = keys.filter_map(|key| map.get(&key));
+    found.collect::<Vec<_>>().into_iter()
+}
+
+fn drop_from(map: &mut Keyed, key: &str, id: u64) {
     if let Some(set) = map.get_mut(key) {
         set.remove(&id);
         if set.is_empty() {
@@ -87,7 +121,8 @@ mod tests {
     use super::*;
 
     fn wishes() -> impl Strategy<Value = FilterWish> {
-        let patterns = prop::sample::subsequence(vec!["a.x", "a.*", "b.x", "b.y", "*"], 0..3);
+        let patterns =
+            prop::sample::subsequence(vec!["a.x", "a.*", "a.x.*", "b.x", "b.y", "*"], 0..3);
         let kinds = prop::sample::subsequence(vec!["k.a", "k.*", "l"], 0..2);
         let names = prop::sample::subsequence(vec!["n1", "n2", "n3"], 0..3);
         let own = |texts: Vec<&str>| texts.into_iter().map(str::to_owned).collect();
@@ -103,7 +138,7 @@ mod tests {
         fn the_index_finds_whom_asking_all_would_find(
             puts in prop::collection::vec((0u64..8, wishes()), 0..30),
             gone in prop::collection::vec(0u64..8, 0..4),
-            collection in prop::sample::select(vec!["a.x", "a.y", "b.x", "c"]),
+            collection in prop::sample::select(vec!["a.x", "a.x.y.z", "a.y", "b.x", "c", "a"]),
             kind in prop::sample::select(vec!["k.a", "k.b", "l"]),
             names in prop::sample::subsequence(vec!["n1", "n2", "n3", "n4"], 0..3),
         ) {
@@ -129,7 +164,8 @@ mod tests {
             for id in model.keys() {
                 index.remove(*id);
             }
-            prop_assert!(index.by_name.is_empty() && index.by_collection.is_empty() && index.others.is_empty());
+            prop_assert!(index.by_name.is_empty() && index.by_collection.is_empty());
+            prop_assert!(index.by_kind.is_empty() && index.others.is_empty());
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod memory;
 pub mod tasks;
 pub mod topics;
 mod trust;
+pub mod wakes;
 pub mod webhooks;
 
 use std::collections::BTreeMap;
@@ -381,6 +382,12 @@ pub enum AgentNotice {
         id: String,
         /// How it stands.
         state: crate::records::comms::TaskState,
+    },
+    /// An event that one of the agent's filters lets through.
+    Wake {
+        /// The event and its cursor, flattened beside `type`.
+        #[serde(flatten)]
+        wake: wakes::Wake,
     },
     /// A message arrived.
     Message {

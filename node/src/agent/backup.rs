@@ -37,6 +37,7 @@ impl Core {
                 // Its revisions begin anew: the replica may have seen later ones.
                 self.end_replica_life()?;
                 self.abandon_uploads()?;
+                self.wakes.store.begin_anew(internal::now())?;
                 self.check_log(wish.log.as_deref())
             })
             .await

@@ -22,6 +22,7 @@ use crate::agent::resolving::Resolving;
 use crate::agent::store::AgentStore;
 use crate::agent::tasks::Tasks;
 use crate::agent::topics::Topics;
+use crate::agent::wakes::Wakes;
 use crate::agent::webhooks::Webhooks;
 use crate::backup::Keeper;
 use crate::drill::Affliction;
@@ -54,6 +55,7 @@ pub(super) struct Core {
     pub(super) webhooks: Webhooks,
     pub(super) groups: Groups,
     pub(super) topics: Topics,
+    pub(super) wakes: Wakes,
     pub(super) reporter: Rc<Reporter>,
     pub(super) keeper: Keeper,
     /// The identity, once it has been unsealed in this life of the object.
@@ -87,6 +89,7 @@ impl Core {
             webhooks: Webhooks::new(Rc::clone(&db)),
             groups: Groups::new(Rc::clone(&db)),
             topics: Topics::new(Rc::clone(&db)),
+            wakes: Wakes::new(Rc::clone(&db)),
             reporter: Reporter::new(env.clone()),
             me: RefCell::new(None),
             oldest_row: Cell::new(None),

@@ -38,6 +38,7 @@ mod socket;
 mod store;
 mod tasks;
 mod topics;
+mod wakes;
 mod webhooks;
 pub(crate) mod wire;
 

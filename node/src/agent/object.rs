@@ -96,6 +96,7 @@ impl DurableObject for Agent {
         core.tend_tasks();
         core.start_courier();
         core.tend_groups();
+        core.tell_filters_soon();
         Response::empty()
     }
 
@@ -197,7 +198,7 @@ impl Core {
         }
     }
 
-    /// What has a file of its own: memory, blobs, tasks, groups, webhooks, the queue, dead letters, blocks.
+    /// What has a file of its own: memory, blobs, tasks, groups, webhooks, the queue, dead letters, filters, blocks.
     async fn route_part(
         self: &Rc<Self>,
         request: &mut Request,
@@ -230,6 +231,9 @@ impl Core {
             return Ok(Some(answer));
         }
         if let Some(answer) = self.topic_route(request).await? {
+            return Ok(Some(answer));
+        }
+        if let Some(answer) = self.wake_route(request).await? {
             return Ok(Some(answer));
         }
         self.block_route(request).await
@@ -288,6 +292,7 @@ impl Core {
         self.wake_tasks();
         self.wake_courier();
         self.wake_groups();
+        self.wake_filters();
         Ok(())
     }
 }

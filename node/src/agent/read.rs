@@ -38,6 +38,11 @@ impl Page {
         }
     }
 
+    /// What to go on from, as the caller wrote it.
+    pub(super) fn cursor(&self) -> Option<&str> {
+        given(&self.cursor)
+    }
+
     /// Rows after this one.
     pub(super) fn after(&self) -> Result<u64, ApiError> {
         let Some(text) = given(&self.cursor) else {

@@ -1,6 +1,7 @@
 //! What objects of one network say to each other: compact binary, never JSON, since every message
 //! crosses two of these hops.
 
+use entente_lexicon::api::{Event, FilterWish};
 use entente_lexicon::{ReceiptStatus, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -355,4 +356,47 @@ pub(crate) async fn read<T: DeserializeOwned>(request: &mut Request) -> Result<T
 pub(crate) fn respond(body: &impl Serialize) -> Result<Response, ApiError> {
     let bytes = serde_ipld_dagcbor::to_vec(body).map_err(ApiError::internal)?;
     Ok(Response::from_bytes(bytes)?)
+}
+
+/// `POST /wakes/filters` of the relay: these are an agent's filters, in place of those before. It
+/// answers with nothing, once they are committed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LeftFilters {
+    /// The agent.
+    pub(crate) did: String,
+    /// Its object.
+    pub(crate) object: String,
+    /// Rises with each change: an older call that is late changes nothing.
+    pub(crate) version: u64,
+    /// All of them.
+    pub(crate) filters: Vec<LeftFilter>,
+}
+
+/// One filter of [`LeftFilters`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LeftFilter {
+    /// Its id.
+    pub(crate) id: String,
+    /// What it lets through.
+    pub(crate) wish: FilterWish,
+    /// As in `SetWakeFilter`.
+    pub(crate) own: bool,
+}
+
+/// `POST /woken` of an agent: what its filters let through of a stretch of events. It answers with
+/// nothing, once that is committed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Woken {
+    /// Which sequence of events.
+    pub(crate) epoch: String,
+    /// What was before it in the sequence is lost to the agent.
+    pub(crate) gap: bool,
+    /// The event before the first that was looked at.
+    pub(crate) after: u64,
+    /// The last event that was looked at.
+    pub(crate) upto: u64,
+    /// The version of the agent's filters.
+    pub(crate) version: u64,
+    /// Those that passed, each with the ids of the filters.
+    pub(crate) events: Vec<(Event, Vec<String>)>,
 }

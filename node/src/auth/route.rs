@@ -56,6 +56,7 @@ pub enum Route {
     AdminDeadLetters,
     AdminTasks,
     Blocks,
+    Filters,
     A2a,
     Groups,
     AddPeer,

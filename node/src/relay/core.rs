@@ -17,6 +17,7 @@ use crate::relay::limits::ContactLimits;
 use crate::relay::presence::Presence;
 use crate::relay::shards::Shards;
 use crate::relay::store::RelayStore;
+use crate::relay::wakes::Wakes;
 use crate::store::d1::Directory;
 use crate::store::sqlite::Sqlite;
 
@@ -61,6 +62,8 @@ pub(super) struct Live {
     pub(super) anonymiser: Anonymiser,
     /// The fan-out objects that have viewers, and what they are to be told.
     pub(super) shards: Shards,
+    /// The agents that events wake.
+    pub(super) wakes: Wakes,
 }
 
 /// What the directory said when it was last asked.
@@ -128,6 +131,7 @@ impl Core {
             epoch: String::from_utf8_lossy(&epoch).into_owned(),
             presence: self.store.presence()?,
             shards: self.restore_shards(newest)?,
+            wakes: self.restore_wakes()?,
             stored,
         })
     }

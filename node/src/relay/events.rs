@@ -30,9 +30,11 @@ impl Core {
                 .iter()
                 .map(|event| live.presence.note(event, &host))
                 .collect();
-            if let Err(error) = self.store.append(&events, &changes) {
+            let woken = live.wake(&events);
+            if let Err(error) = self.store.append(&events, &changes, &woken) {
                 // Memory ran ahead of what is stored: read it again next time.
                 live.presence = self.store.presence()?;
+                live.wakes = self.restore_wakes()?;
                 return Err(error);
             }
             live.newest = events.last().map_or(live.newest, |event| event.seq);
@@ -44,6 +46,7 @@ impl Core {
         }
         self.schedule_status();
         self.push_soon();
+        self.wake_soon();
         Ok(())
     }
 

@@ -20,5 +20,7 @@ mod repos;
 mod restore;
 mod shards;
 mod store;
+mod wake_store;
+mod wakes;
 
 pub use object::Relay;

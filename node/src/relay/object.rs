@@ -152,7 +152,7 @@ impl Core {
                 let host = host.map(|(_, host)| host.into_owned()).unwrap_or_default();
                 Ok(Response::from_json(&self.recent(&host)?)?)
             }
-            (_, path) if path.starts_with("/repos/") => self.route_repos(request).await,
+            (_, path) if is_of_agents(path) => self.route_agents(request).await,
             (_, "/announcements") => self.route_announcements(request).await,
             (_, path) if path.starts_with("/backups") => self.route_backups(request).await,
             (Method::Get, "/peers") => {
@@ -204,7 +204,8 @@ impl Core {
         Ok(Response::from_json(&list)?)
     }
 
-    async fn route_repos(self: &Rc<Self>, mut request: Request) -> Result<Response, ApiError> {
+    /// What agents tell of themselves: what happened to their repos, what wakes them.
+    async fn route_agents(self: &Rc<Self>, mut request: Request) -> Result<Response, ApiError> {
         let path = request.path();
         match (request.method(), path.as_str()) {
             (Method::Get, "/repos/read") => self.read_repos(&request),
@@ -213,8 +214,13 @@ impl Core {
                 self.take_repo_events(&news)?;
                 wire::respond(&())
             }
+            (Method::Post, "/wakes/filters") => {
+                self.leave_filters(&wire::read(&mut request).await?)?;
+                wire::respond(&())
+            }
             (Method::Post, "/repos/deleted") => {
                 let RepoDeleted { did } = read(&mut request).await?;
+                self.forget_filters(&did)?;
                 self.take_deleted_repo(did)?;
                 nothing()
             }
@@ -254,6 +260,7 @@ impl Core {
             self.offer_soon();
         }
         self.push_soon();
+        self.wake_soon();
         Ok(())
     }
 
@@ -314,16 +321,22 @@ impl Core {
             console_error!("sweep: announcements: {error}");
             true
         });
+        let unwoken = self.store.exists()? && self.somebody_waits()?;
         let left = lifecycle::sweep(&self.env, &new_request_id()).await?
             || unpublished
             || unsigned
-            || unoffered;
+            || unoffered
+            || unwoken;
         // A request that armed it while this sweep ran has yet to write its row.
         if !left && now() >= self.sweep_until.get() {
             storage.delete_alarm().await?;
         }
         Ok(())
     }
+}
+
+fn is_of_agents(path: &str) -> bool {
+    path.starts_with("/repos/") || path.starts_with("/wakes/")
 }
 
 async fn read<T: DeserializeOwned>(request: &mut Request) -> Result<T, ApiError> {

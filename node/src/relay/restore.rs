@@ -171,6 +171,7 @@ impl Core {
             .keeper
             .put_back(&put_back(index, part, true), || {
                 // Events after the snapshot were shown already: their numbers are not given again.
+                self.store.forget_wakes()?;
                 Ok(self.store.set_meta(EPOCH, new_epoch().as_bytes())?)
             })
             .await?;

@@ -31,7 +31,7 @@ const MAX_ATTEMPTS: u32 = 30;
 /// Where the names of the objects with viewers are kept.
 const SHARDS: &str = "shards";
 /// The collection of events that are no announcement.
-const OBSERVABILITY: &str = "agent.observability.event";
+pub(super) const OBSERVABILITY: &str = "agent.observability.event";
 
 /// The fan-out objects, and what they are to be told.
 #[derive(Default)]
@@ -244,13 +244,7 @@ impl Live {
     }
 
     fn face(&self, event: Event) -> Result<Face, ApiError> {
-        let mut names = Vec::new();
-        for name in [&event.from, &event.to].into_iter().flatten() {
-            if let Ok(address) = name.parse::<Address>() {
-                names.push(address.did.to_string());
-            }
-            names.push(name.clone());
-        }
+        let names = names(&event);
         let cursor = Cursor {
             epoch: self.epoch.clone(),
             seq: event.seq,
@@ -264,6 +258,18 @@ impl Live {
             names,
         })
     }
+}
+
+/// Returns who acts and is acted upon; an address also as its DID.
+pub(super) fn names(event: &Event) -> Vec<String> {
+    let mut names = Vec::new();
+    for name in [&event.from, &event.to].into_iter().flatten() {
+        if let Ok(address) = name.parse::<Address>() {
+            names.push(address.did.to_string());
+        }
+        names.push(name.clone());
+    }
+    names
 }
 
 impl Core {

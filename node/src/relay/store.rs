@@ -13,6 +13,7 @@ use crate::params;
 use crate::relay::announcements;
 use crate::relay::presence::{Activity, Changed, Presence};
 use crate::relay::repos;
+use crate::relay::wake_store;
 use crate::store::sqlite::{Row, Sqlite, StoreError};
 
 /// How many events are kept.
@@ -50,7 +51,8 @@ impl RelayStore {
     pub(super) fn create(&self) -> Result<(), StoreError> {
         self.db.exec(SCHEMA, params![])?;
         self.db.exec(announcements::SCHEMA, params![])?;
-        self.db.exec(repos::SCHEMA, params![])
+        self.db.exec(repos::SCHEMA, params![])?;
+        self.db.exec(wake_store::SCHEMA, params![])
     }
 
     pub(super) fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -72,8 +74,13 @@ impl RelayStore {
         self.db.exec("DELETE FROM meta WHERE key = ?", params![key])
     }
 
-    /// Keeps a batch of events and what they changed, all or nothing.
-    pub(super) fn append(&self, events: &[Event], changes: &[Changed]) -> Result<(), ApiError> {
+    /// Keeps a batch of events, what they changed and whom they wake from where on, all or nothing.
+    pub(super) fn append(
+        &self,
+        events: &[Event],
+        changes: &[Changed],
+        woken: &[(u64, u64)],
+    ) -> Result<(), ApiError> {
         let bodies = serde_json::to_string(events)?;
         let agents: Vec<_> = changes
             .iter()
@@ -91,6 +98,9 @@ impl RelayStore {
                  SELECT json_extract(value, '$.seq'), value FROM json_each(?)",
                 params![bodies],
             )?;
+            for (agent, after) in woken {
+                self.set_wake_pending(*agent, Some(*after))?;
+            }
             if !agents.is_empty() {
                 self.put_activity(&serde_json::Value::Array(agents).to_string())?;
             }

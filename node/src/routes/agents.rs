@@ -215,8 +215,17 @@ pub(super) async fn delete(call: &Call) -> Result<Response, ApiError> {
     reply::nothing()
 }
 
-/// `POST /agents/:name/token`: a new token; the old one stops working at once.
-pub(super) async fn rotate_token(call: &Call) -> Result<Response, ApiError> {
+/// `POST /agents/:name/token` and `POST /agents/:name/keys/rotate`.
+pub(super) async fn rotate(call: &Call, route: Route) -> Result<Response, ApiError> {
+    if route == Route::RotateToken {
+        rotate_token(call).await
+    } else {
+        rotate_keys(call).await
+    }
+}
+
+/// A new token; the old one stops working at once.
+async fn rotate_token(call: &Call) -> Result<Response, ApiError> {
     call.ready().await?;
     let row = call.agent().await?;
     let token = Token::generate(&mut rng(), TOKEN_PREFIX);
@@ -257,8 +266,8 @@ fn changed_meanwhile(row: &AgentRow) -> ApiError {
     )
 }
 
-/// `POST /agents/:name/keys/rotate`: new keys under the same DID.
-pub(super) async fn rotate_keys(call: &Call) -> Result<Response, ApiError> {
+/// New keys under the same DID.
+async fn rotate_keys(call: &Call) -> Result<Response, ApiError> {
     let ready = call.ready().await?;
     let row = call.agent().await?;
     let unknown = || unknown_agent(row.name.as_str());

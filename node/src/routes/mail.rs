@@ -157,9 +157,10 @@ fn action(route: Route, reads: bool) -> &'static str {
         (Route::ShareMemory, "memory.share"),
     ];
     // Of these, reading and writing are told apart by the method.
-    const BOTH: [(Route, [&str; 2]); 5] = [
+    const BOTH: [(Route, [&str; 2]); 6] = [
         (Route::Tasks, ["tasks.read", "tasks.write"]),
         (Route::Blocks, ["blocks.read", "blocks.write"]),
+        (Route::Filters, ["filters.read", "filters.write"]),
         (Route::Webhooks, ["webhooks.read", "webhooks.write"]),
         (Route::Groups, ["groups.read", "groups.write"]),
         (

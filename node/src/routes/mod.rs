@@ -27,8 +27,8 @@ mod xrpc;
 
 use worker::{Env, Request, Response};
 
-use crate::auth::gate::{Caller, admit};
 use crate::auth::find::{Found, look_up};
+use crate::auth::gate::{Caller, admit};
 use crate::auth::route::Route;
 use crate::auth::table::{Access, Entry};
 use crate::drill;
@@ -115,8 +115,7 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::ShowAgent | Route::ReplicaStatus => agents::show(&call, entry.route).await,
         Route::ChangeAgent => agents::change(call).await,
         Route::DeleteAgent => agents::delete(&call).await,
-        Route::RotateToken => agents::rotate_token(&call).await,
-        Route::RotateAgentKeys => agents::rotate_keys(&call).await,
+        Route::RotateToken | Route::RotateAgentKeys => agents::rotate(&call, entry.route).await,
         Route::SendMessage
         | Route::Announce
         | Route::ListMessages
@@ -134,6 +133,7 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         | Route::PutBlobPart
         | Route::Tasks
         | Route::Blocks
+        | Route::Filters
         | Route::Webhooks
         | Route::Groups
         | Route::DeadLetters => mail::forward(call, entry).await,

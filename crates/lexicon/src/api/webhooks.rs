@@ -30,6 +30,9 @@ pub enum HookEvent {
     /// A task came to stand otherwise.
     #[serde(rename = "task.changed")]
     Task,
+    /// An event passed one of the agent's filters.
+    #[serde(rename = "agent.woken")]
+    Woken,
     /// Somebody wants to see whether the webhook works. Sent whatever is chosen.
     #[serde(rename = "webhook.test")]
     Test,
@@ -37,7 +40,7 @@ pub enum HookEvent {
 
 impl HookEvent {
     /// What may be chosen.
-    pub const CHOICE: [Self; 3] = [Self::Received, Self::Receipt, Self::Task];
+    pub const CHOICE: [Self; 4] = [Self::Received, Self::Receipt, Self::Task, Self::Woken];
 
     /// Returns the name used in JSON and in storage.
     #[must_use]
@@ -46,6 +49,7 @@ impl HookEvent {
             Self::Received => "message.received",
             Self::Receipt => "message.receipt",
             Self::Task => "task.changed",
+            Self::Woken => "agent.woken",
             Self::Test => "webhook.test",
         }
     }
@@ -111,7 +115,7 @@ pub struct HookDelivery {
     /// What it tells of.
     #[serde(rename = "type")]
     pub event: String,
-    /// The id of the message or the task that it tells of.
+    /// The id of the message or the task that it tells of, or an event's cursor.
     pub subject: String,
     /// `waiting`, `delivered`, `dead` or `discarded`.
     pub state: String,

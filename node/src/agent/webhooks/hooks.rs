@@ -93,7 +93,7 @@ impl Core {
         if events.is_empty() || events.contains(&HookEvent::Test) {
             return Err(ApiError::bad_request(
                 "INVALID_EVENTS",
-                "`events` names one or more of message.received, message.receipt and task.changed; leave it out for all.",
+                "`events` names one or more of message.received, message.receipt, task.changed and agent.woken; leave it out for all.",
             ));
         }
         let settings = Settings {
