@@ -14,8 +14,11 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use worker::{Env, Headers, Method, Request, RequestInit, Response};
 
+use crate::auth::recall;
+use crate::drill;
+use crate::edge::signature;
 use crate::error::{ApiError, REQUEST_ID};
-use crate::shapes::{Events, Nothing};
+use crate::shapes::{Events, Nothing, VIEWER};
 
 #[wasm_bindgen]
 extern "C" {
@@ -92,7 +95,23 @@ pub const NONCE_UNTIL: &str = "x-entente-nonce-until";
 /// The header by which the Worker tells a fan-out object its name.
 pub const SHARD: &str = "x-entente-shard";
 
-const INTERNAL_PREFIX: &str = "x-entente-";
+/// What no client may say to an object: its key, and all that only the Worker may say.
+const WITHHELD: [&str; 14] = [
+    "authorization",
+    ACTOR,
+    READ_RECEIPTS,
+    A2A_KEY,
+    A2A_OPEN,
+    FROM,
+    FROM_KID,
+    NONCE,
+    NONCE_UNTIL,
+    SHARD,
+    recall::VERSION,
+    VIEWER,
+    signature::TIME,
+    drill::HEADER,
+];
 const ORIGIN: &str = "http://object";
 const RELAY_NAME: &str = "relay";
 
@@ -270,8 +289,7 @@ pub enum Forwarded {
 
 /// Passes a client's request on to an object under another path.
 ///
-/// The headers are the client's, except for its key and for what only the Worker may say
-/// (`x-entente-…`); `set` adds to them. The answer is returned as it is, so that it may be a
+/// The headers are the client's, except for its key and for what only the Worker may say; `set` adds to them. The answer is returned as it is, so that it may be a
 /// WebSocket upgrade.
 ///
 /// # Errors
@@ -283,23 +301,28 @@ pub async fn forward(
     set: &[(&str, &str)],
     body: &Forwarded,
 ) -> Result<Response, ApiError> {
-    let headers = Headers::new();
-    for (name, value) in request.headers().entries() {
-        if name != "authorization" && !name.starts_with(INTERNAL_PREFIX) {
-            headers.append(&name, &value)?;
-        }
+    let failed = worker::Error::from;
+    let headers = web_sys::Headers::new_with_headers(&request.headers().0).map_err(failed)?;
+    for name in WITHHELD {
+        headers.delete(name).map_err(failed)?;
     }
     for (name, value) in set {
-        headers.set(name, value)?;
+        headers.set(name, value).map_err(failed)?;
     }
-    let mut init = RequestInit::new();
-    init.with_method(request.method()).with_headers(headers);
-    init.with_body(match body {
-        Forwarded::Nothing => None,
-        Forwarded::Bytes(bytes) => Some(js_sys::Uint8Array::from(bytes.as_slice()).into()),
-        Forwarded::Stream => request.inner().body().map(JsValue::from),
-    });
-    let inner = Request::new_with_init(&format!("{ORIGIN}{path}"), &init)?;
+    let init = web_sys::RequestInit::new();
+    init.set_method(request.inner().method().as_str());
+    init.set_headers_headers(&headers);
+    match body {
+        Forwarded::Nothing => {}
+        Forwarded::Bytes(bytes) => init.set_body(&js_sys::Uint8Array::from(bytes.as_slice())),
+        Forwarded::Stream => {
+            if let Some(stream) = request.inner().body() {
+                init.set_body(&stream);
+            }
+        }
+    }
+    let url = format!("{ORIGIN}{path}");
+    let inner = web_sys::Request::new_with_str_and_init(&url, &init).map_err(failed)?;
     Ok(ask(stub, &inner).await?.into())
 }
 
@@ -333,8 +356,8 @@ enum Body {
     Bytes(JsValue),
 }
 
-async fn ask(stub: &Stub, request: &Request) -> Result<web_sys::Response, ApiError> {
-    let answer = stub.fetch(request.inner()).map_err(worker::Error::from)?;
+async fn ask(stub: &Stub, request: &web_sys::Request) -> Result<web_sys::Response, ApiError> {
+    let answer = stub.fetch(request).map_err(worker::Error::from)?;
     let answer = JsFuture::from(answer).await.map_err(worker::Error::from)?;
     Ok(answer.unchecked_into())
 }
@@ -363,7 +386,7 @@ async fn send(
     }
     init.with_headers(headers);
     let call = Request::new_with_init(&format!("{ORIGIN}{path}"), &init)?;
-    let answer = ask(stub, &call).await?;
+    let answer = ask(stub, call.inner()).await?;
     // As one buffer: reading a stream piece by piece costs several turns of the event loop.
     let body = answer.array_buffer().map_err(worker::Error::from)?;
     let body = JsFuture::from(body).await.map_err(worker::Error::from)?;
@@ -379,4 +402,44 @@ async fn send(
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(bytes)
         .map_err(|error| ApiError::internal(format!("an object's answer: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+
+    #[test]
+    fn no_client_says_what_only_the_worker_may_say() {
+        let mut files = Vec::new();
+        sources(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+            &mut files,
+        );
+        let mut headers = Vec::new();
+        for file in files {
+            let text = fs::read_to_string(file).unwrap();
+            let quoted = text.split('"').skip(1).step_by(2);
+            let named = quoted.filter(|text| text.starts_with("x-entente-"));
+            headers.extend(named.map(str::to_owned));
+        }
+        headers.retain(|header| header != "x-entente-");
+        assert!(headers.len() >= WITHHELD.len() - 1, "{headers:?}");
+        for header in headers {
+            assert!(WITHHELD.contains(&header.as_str()), "{header}");
+        }
+    }
 }

@@ -143,3 +143,27 @@ fn of_tokens_made_at_the_same_time_one_is_good() {
     });
     assert_eq!(opens.count(), 1);
 }
+
+#[test]
+fn a_client_cannot_say_what_only_the_network_may_say_to_an_object() {
+    let alpha = deployment().network("alpha");
+    let agent = alpha.create_agent("ventriloquist");
+    let fresh = agent.client.post(&agent.path("/token"), &json!({}));
+    let client = alpha
+        .public
+        .with_key(fresh.expect(200)["token"].as_str().unwrap());
+    let inbox = agent.path("/inbox");
+    for said in [
+        // Objects refuse versions that are older than the token.
+        ("x-entente-row-version", "0"),
+        ("X-Entente-Row-Version", "0"),
+        ("x-entente-panic", "object"),
+        ("x-entente-actor", "nobody"),
+    ] {
+        // First looked up, then remembered.
+        for _turn in 0..2 {
+            let reply = client.send("GET", &inbox, &[said], &[]);
+            assert_eq!(reply.status, 200, "{said:?}: {}", reply.text());
+        }
+    }
+}

@@ -50,6 +50,9 @@ fn a_record_is_changed_only_by_who_has_read_it_last() {
     assert_ne!(second["cid"], first["cid"]);
     put("lost update", &first["cid"]).refused(409, "RECORD_CHANGED");
     assert_eq!(get(&agent, &first).expect(200)["record"]["text"], "two");
+    let encoded = path(&agent, &first, "").replace(':', "%3A");
+    let encoded = agent.client.get(&encoded).expect(200);
+    assert_eq!(encoded["record"]["text"], "two");
     let third = put("three", &Value::Null).expect(200);
     let history = agent
         .client

@@ -20,7 +20,7 @@ pub fn look_up(method: &str, path: &str) -> Found {
     let method = if method == "HEAD" { "GET" } else { method };
     let mut others = Vec::new();
     for entry in TABLE {
-        let Some(parameters) = fit(entry.path, path) else {
+        let Some(parameters) = fit(entry, path) else {
             continue;
         };
         if entry.method == method {
@@ -37,10 +37,10 @@ pub fn look_up(method: &str, path: &str) -> Found {
 }
 
 /// Returns what stands in place of the pattern's `:x`, decoded; nothing if the path is another one.
-fn fit(pattern: &str, path: &str) -> Option<Vec<String>> {
+fn fit(entry: &Entry, path: &str) -> Option<Vec<String>> {
+    let pattern = entry.path;
     // Most lines are told from the path by what they begin with.
-    let literal = pattern.find([':', '*']).unwrap_or(pattern.len());
-    if !path.starts_with(pattern.get(..literal)?) || !is_of_form(pattern, path) {
+    if !path.starts_with(pattern.get(..entry.literal)?) || !is_of_form(pattern, path) {
         return None;
     }
     let segments = pattern.split('/').zip(path.split('/'));

@@ -33,6 +33,8 @@ pub struct Entry {
     pub access: Access,
     /// What it does.
     pub route: Route,
+    /// How many bytes of the path stand before what is not literal.
+    pub literal: usize,
 }
 
 const fn entry(method: &'static str, path: &'static str, access: Access, route: Route) -> Entry {
@@ -41,7 +43,19 @@ const fn entry(method: &'static str, path: &'static str, access: Access, route: 
         path,
         access,
         route,
+        literal: literal(path.as_bytes()),
     }
+}
+
+const fn literal(path: &[u8]) -> usize {
+    let mut rest = path;
+    while let [first, after @ ..] = rest {
+        if matches!(*first, b':' | b'*') {
+            break;
+        }
+        rest = after;
+    }
+    path.len() - rest.len()
 }
 
 /// Every route there is.

@@ -15,7 +15,7 @@ use crate::internal::{now, random};
 use crate::store::peers::PeerRow;
 
 /// The header of a refusal that tells a network with another clock what time it is here.
-const TIME: &str = "x-entente-time";
+pub(crate) const TIME: &str = "x-entente-time";
 
 /// Reads who claims to have signed a request to this network, and checks what needs no key.
 ///

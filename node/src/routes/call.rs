@@ -1,6 +1,7 @@
 //! One request on its way through a route.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use entente_lexicon::AgentName;
 use worker::{Env, Request};
@@ -33,14 +34,14 @@ pub(super) struct Ready {
 }
 
 thread_local! {
-    /// Who this network is never changes, so an isolate asks the directory once.
-    static NETWORK: RefCell<Option<NetworkRow>> = const { RefCell::new(None) };
+    /// Who this network is never changes, nor do the variables of an isolate: each finds out once.
+    static READY: RefCell<Option<Rc<Ready>>> = const { RefCell::new(None) };
 }
 
 impl Call {
     /// Returns the network if it is initialised and its secrets are right. Every route that
     /// touches an agent or a peer begins with this.
-    pub(super) async fn ready(&self) -> Result<Ready, ApiError> {
+    pub(super) async fn ready(&self) -> Result<Rc<Ready>, ApiError> {
         ready(&self.env).await
     }
 
@@ -79,26 +80,23 @@ impl Call {
 }
 
 /// Returns the network if it is fit to work, else the problem.
-pub(super) async fn ready(env: &Env) -> Result<Ready, ApiError> {
+pub(super) async fn ready(env: &Env) -> Result<Rc<Ready>, ApiError> {
+    if let Some(ready) = READY.with_borrow(Clone::clone) {
+        return Ok(ready);
+    }
     let config = Config::from_env(env)?;
     let ring = key_ring(env)?;
-    let known = NETWORK.with_borrow(Clone::clone);
-    let row = match known {
-        Some(row) => row,
-        None => {
-            let row = Directory::open(env)?.network().await?;
-            let row = row.ok_or(Problem::NotInitialised)?;
-            NETWORK.replace(Some(row.clone()));
-            row
-        }
-    };
+    let row = Directory::open(env)?.network().await?;
+    let row = row.ok_or(Problem::NotInitialised)?;
     if !row.is_sealed_by(&ring) {
         return Err(Problem::MasterKeyWrong.into());
     }
     if row.host != config.host {
         return Err(Problem::HostChanged.into());
     }
-    Ok(Ready { row, config })
+    let ready = Rc::new(Ready { row, config });
+    READY.replace(Some(Rc::clone(&ready)));
+    Ok(ready)
 }
 
 /// Makes the 404 for an agent.

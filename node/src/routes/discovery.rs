@@ -95,7 +95,7 @@ async fn documents(call: &Call) -> Result<DocumentRow, ApiError> {
     if row.built_for == ready.config.document_key() {
         return Ok(row);
     }
-    network::renew(call, Some(ready.row.did), None).await?;
+    network::renew(call, Some(ready.row.did.clone()), None).await?;
     let row = directory.documents().await?;
     Ok(row.ok_or(Problem::NotInitialised)?)
 }

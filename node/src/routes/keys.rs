@@ -77,7 +77,7 @@ async fn reseal(call: &Call) -> Result<Response, ApiError> {
     let ready = call.ready().await?;
     call.audit("network.keys.reseal", ready.row.did.as_str())
         .await?;
-    let identity = network::renew(call, Some(ready.row.did), None).await?;
+    let identity = network::renew(call, Some(ready.row.did.clone()), None).await?;
     let agents = call.directory()?.agents().await?;
     let calls = agents
         .iter()

@@ -107,8 +107,8 @@ async fn target(call: &Call, route: Route) -> Result<Target, ApiError> {
 }
 
 async fn pass(call: &Call, target: &Target, body: &Forwarded) -> Result<Response, ApiError> {
-    let url = call.request.url()?;
-    let path = inner_path(url.path(), url.query());
+    let url = call.request.inner().url();
+    let path = inner_path(&url);
     let version = target.remembered.map(|version| version.to_string());
     let mut headers = vec![(REQUEST_ID, call.id.as_str())];
     headers.extend(target.actor.map(|actor| (ACTOR, actor)));
@@ -128,13 +128,10 @@ fn ticket_invalid() -> ApiError {
     )
 }
 
-/// Returns what follows `/agents/:name`, as it was written.
-fn inner_path(path: &str, query: Option<&str>) -> String {
-    let rest = path.splitn(4, '/').nth(3).unwrap_or_default();
-    match query {
-        Some(query) => format!("/{rest}?{query}"),
-        None => format!("/{rest}"),
-    }
+/// Returns what follows `/agents/:name` in a URL, as it was written.
+fn inner_path(url: &str) -> String {
+    let path = url.split_once("://").map_or(url, |(_scheme, rest)| rest);
+    format!("/{}", path.splitn(4, '/').nth(3).unwrap_or_default())
 }
 
 /// Returns what the audit log calls an access by the admin.
@@ -183,11 +180,17 @@ mod tests {
 
     #[test]
     fn the_object_sees_the_path_without_the_agent() {
-        let path = "/agents/alice/messages/abc";
-        assert_eq!(inner_path(path, None), "/messages/abc");
-        assert_eq!(
-            inner_path("/agents/alice/inbox", Some("limit=2&cursor=x")),
-            "/inbox?limit=2&cursor=x"
-        );
+        for (url, path) in [
+            (
+                "https://a.example/agents/alice/messages/abc",
+                "/messages/abc",
+            ),
+            (
+                "http://localhost:8701/agents/alice/inbox?limit=2&cursor=x/y",
+                "/inbox?limit=2&cursor=x/y",
+            ),
+        ] {
+            assert_eq!(inner_path(url), path);
+        }
     }
 }

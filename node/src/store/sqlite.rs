@@ -5,8 +5,9 @@
 use std::cell::{Cell, RefCell};
 
 use entente_lexicon::Timestamp;
+use js_sys::{Array, ArrayBuffer, Iterator, Uint8Array};
 use wasm_bindgen::prelude::*;
-use worker::{SqlStorage, SqlStorageValue, State, Storage};
+use worker::{SqlStorageValue, State, Storage};
 
 use crate::error::ApiError;
 
@@ -20,6 +21,22 @@ extern "C" {
         this: &TransactionalStorage,
         closure: &mut dyn FnMut() -> Result<(), JsValue>,
     ) -> Result<JsValue, JsValue>;
+
+    /// Statements of an object's database. The platform's own, since the wrapper asks for every row,
+    /// and for the kind of every value, one by one.
+    type Statements;
+
+    #[wasm_bindgen(method, catch, variadic, structural)]
+    fn exec(this: &Statements, query: &str, bindings: Array) -> Result<Cursor, JsValue>;
+
+    type Cursor;
+
+    #[wasm_bindgen(method, structural)]
+    fn raw(this: &Cursor) -> Iterator;
+
+    /// Reads all that an iterator has left.
+    #[wasm_bindgen(catch, js_namespace = Array, js_name = from)]
+    fn all_of(iterator: &Iterator) -> Result<Array, JsValue>;
 }
 
 /// Why a statement failed. A fault of ours or of the platform, never of a caller.
@@ -45,7 +62,7 @@ impl From<StoreError> for ApiError {
 /// An object's SQLite database.
 pub struct Sqlite {
     storage: Storage,
-    sql: SqlStorage,
+    sql: Statements,
     /// Something was written since [`Sqlite::forget_writes`].
     written: Cell<bool>,
     rollbacks: Cell<u64>,
@@ -57,7 +74,7 @@ impl Sqlite {
     #[must_use]
     pub fn new(state: &State) -> Self {
         let storage = state.storage();
-        let sql = storage.sql();
+        let sql = storage.sql().as_ref().clone().unchecked_into();
         Self {
             storage,
             sql,
@@ -116,7 +133,7 @@ impl Sqlite {
     /// # Errors
     /// [`StoreError::Sql`] if SQLite refuses it.
     pub fn aside(&self, sql: &str, params: Vec<SqlStorageValue>) -> Result<(), StoreError> {
-        self.sql.exec(sql, params).map(|_| ()).map_err(failed(sql))
+        self.run(sql, params).map(|_cursor| ())
     }
 
     /// Runs a statement and returns all its rows.
@@ -127,11 +144,14 @@ impl Sqlite {
         if !begins(sql, "SELECT") {
             self.note_write();
         }
-        let cursor = self.sql.exec(sql, params).map_err(failed(sql))?;
-        cursor
-            .raw()
-            .map(|row| row.map(Row).map_err(failed(sql)))
-            .collect()
+        let cursor = self.run(sql, params)?;
+        let rows = all_of(&cursor.raw()).map_err(failed(sql))?;
+        rows.iter().map(|row| Row::read(&row)).collect()
+    }
+
+    fn run(&self, sql: &str, params: Vec<SqlStorageValue>) -> Result<Cursor, StoreError> {
+        let bindings = params.into_iter().map(bound).collect();
+        self.sql.exec(sql, bindings).map_err(failed(sql))
     }
 
     /// Runs a query and hands over its rows one by one, so that not all of them are in memory.
@@ -143,9 +163,8 @@ impl Sqlite {
         sql: &str,
         take: &mut dyn FnMut(Row) -> Result<(), E>,
     ) -> Result<(), E> {
-        let cursor = self.sql.exec(sql, None).map_err(failed(sql))?;
-        for row in cursor.raw() {
-            take(Row(row.map_err(failed(sql))?))?;
+        for row in &self.run(sql, Vec::new())?.raw() {
+            take(Row::read(&row.map_err(failed(sql))?)?)?;
         }
         Ok(())
     }
@@ -206,16 +225,72 @@ fn begins(sql: &str, word: &str) -> bool {
     head.is_some_and(|head| head.eq_ignore_ascii_case(word))
 }
 
-fn failed(sql: &str) -> impl Fn(worker::Error) -> StoreError {
-    let head: String = sql.chars().take(60).collect();
-    move |error| StoreError::Sql(format!("{error} in `{head}`"))
+fn failed(sql: &str) -> impl Fn(JsValue) -> StoreError {
+    move |error| {
+        let error = worker::Error::from(error);
+        let head: String = sql.chars().take(60).collect();
+        StoreError::Sql(format!("{error} in `{head}`"))
+    }
 }
+
+/// Returns a value as statements take it.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::as_conversions,
+    reason = "whole numbers of ours fit into 53 bits"
+)]
+fn bound(value: SqlStorageValue) -> JsValue {
+    match value {
+        SqlStorageValue::Null => JsValue::NULL,
+        SqlStorageValue::Boolean(value) => JsValue::from_bool(value),
+        SqlStorageValue::Integer(value) => JsValue::from_f64(value as f64),
+        SqlStorageValue::Float(value) => JsValue::from_f64(value),
+        SqlStorageValue::String(value) => JsValue::from_str(&value),
+        SqlStorageValue::Blob(value) => Uint8Array::from(value.as_slice()).into(),
+    }
+}
+
+/// Reads a value as rows have it: SQLite knows numbers, text, bytes and nothing.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::as_conversions,
+    reason = "only whole numbers within 53 bits are taken for such"
+)]
+fn unbound(value: JsValue) -> Option<SqlStorageValue> {
+    if let Some(number) = value.as_f64() {
+        let whole = number.fract() == 0.0 && number.abs() <= MOST_EXACT;
+        return Some(if whole {
+            SqlStorageValue::Integer(number as i64)
+        } else {
+            SqlStorageValue::Float(number)
+        });
+    }
+    if let Some(text) = value.as_string() {
+        return Some(SqlStorageValue::String(text));
+    }
+    if value.is_null() {
+        return Some(SqlStorageValue::Null);
+    }
+    let bytes = value.dyn_into::<ArrayBuffer>().ok()?;
+    Some(SqlStorageValue::Blob(Uint8Array::new(&bytes).to_vec()))
+}
+
+/// The largest whole number up to which all are exact as floating-point numbers.
+const MOST_EXACT: f64 = 9_007_199_254_740_991.0;
 
 /// One row of a result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row(Vec<SqlStorageValue>);
 
 impl Row {
+    /// Reads a row: an array of values.
+    fn read(row: &JsValue) -> Result<Self, StoreError> {
+        let row: &Array = row.unchecked_ref();
+        let values = row.iter().enumerate();
+        let values = values.map(|(column, value)| unbound(value).ok_or(StoreError::Column(column)));
+        values.collect::<Result<_, _>>().map(Self)
+    }
+
     /// Returns the values as SQLite keeps them.
     #[must_use]
     pub fn into_values(self) -> Vec<SqlStorageValue> {

@@ -7,7 +7,7 @@ use entente_lexicon::{Did, RecordPath, Timestamp};
 use entente_memory::repo::Cid;
 
 use crate::agent::memory::store::{
-    COLUMNS, MemoryStore, StoredRecord, cid, names, path, record, texts,
+    COLUMNS, MemoryStore, NEXT_COLUMN, StoredRecord, cid, names, path, record, texts,
 };
 use crate::params;
 use crate::store::sqlite::{Row, StoreError};
@@ -160,13 +160,47 @@ impl MemoryStore {
     /// than all that it is for.
     fn replacing(&self, target: &str) -> Result<Vec<StoredRecord>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM records WHERE n IN (
-                SELECT n FROM record_links WHERE kind = ? AND target = ?)
-             ORDER BY n DESC LIMIT ?"
+            "SELECT {COLUMNS} FROM (SELECT n AS place FROM record_links
+                WHERE kind = ? AND target = ? ORDER BY n DESC LIMIT ?)
+             JOIN records ON n = place ORDER BY place DESC"
         );
         let kind = Link::Replaces.number();
         let rows = self.db.rows(&sql, params![kind, target, MAX_CLAIMS])?;
         rows.iter().map(record).collect()
+    }
+
+    /// Returns a record, and whether some record says that it replaces this one, whose path `target` is.
+    pub(super) fn record_and_claim(
+        &self,
+        path: &RecordPath,
+        target: &str,
+    ) -> Result<Option<(StoredRecord, bool)>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS}, EXISTS (SELECT 1 FROM record_links WHERE kind = ? AND target = ?)
+             FROM records WHERE collection = ? AND rkey = ?"
+        );
+        let [collection, rkey] = texts(path);
+        let kind = Link::Replaces.number();
+        let row = self.db.row(&sql, params![kind, target, collection, rkey])?;
+        row.map(|row| Ok((record(&row)?, row.flag(NEXT_COLUMN)?)))
+            .transpose()
+    }
+
+    /// Tells whether there is a record at a path, and whether some record says that it replaces what is
+    /// there, whose path `target` is.
+    pub(super) fn has_and_claim(
+        &self,
+        path: &RecordPath,
+        target: &str,
+    ) -> Result<(bool, bool), StoreError> {
+        let [collection, rkey] = texts(path);
+        let row = self.db.row(
+            "SELECT EXISTS (SELECT 1 FROM records WHERE collection = ? AND rkey = ?),
+                EXISTS (SELECT 1 FROM record_links WHERE kind = ? AND target = ?)",
+            params![collection, rkey, Link::Replaces.number(), target],
+        )?;
+        let row = row.ok_or(StoreError::Column(0))?;
+        Ok((row.flag(0)?, row.flag(1)?))
     }
 
     /// Returns those of these targets that some record says it replaces.

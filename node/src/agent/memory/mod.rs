@@ -39,6 +39,7 @@ pub(super) use records::invalid;
 pub(super) use shared::ShareFault;
 use store::MemoryStore;
 
+use crate::auth::percent::decode;
 use crate::error::ApiError;
 use crate::store::sqlite::Sqlite;
 
@@ -138,7 +139,7 @@ impl Drop for Importing {
     }
 }
 
-/// Reads a record's id as routes take it: `collection:rkey`.
+/// Reads a record's id as routes take it: `collection:rkey`, percent-encoded or not.
 fn path_of(id: &str) -> Result<RecordPath, ApiError> {
     let unknown = || {
         ApiError::not_found(
@@ -146,6 +147,7 @@ fn path_of(id: &str) -> Result<RecordPath, ApiError> {
             "There is no such record: its id is `collection:rkey`, as lists show it.",
         )
     };
+    let id = decode(id).ok_or_else(unknown)?;
     let (collection, rkey) = id.split_once(':').ok_or_else(unknown)?;
     RecordPath::parse(&format!("{collection}/{rkey}")).map_err(|_error| unknown())
 }

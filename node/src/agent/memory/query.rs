@@ -12,7 +12,7 @@ use crate::agent::core::Core;
 use crate::agent::identity::Me;
 use crate::agent::memory::life::Shown;
 use crate::agent::memory::path_of;
-use crate::agent::memory::records::object;
+use crate::agent::memory::records::{object, unknown};
 use crate::agent::memory::search::instant;
 use crate::agent::memory::store::{Listing, StoredVersion};
 use crate::agent::read::given;
@@ -42,9 +42,13 @@ impl Core {
     /// Opens one record.
     pub(super) fn get_record(&self, id: &str) -> Result<RecordView, ApiError> {
         let me = self.identity()?;
-        let record = self.known(&path_of(id)?, None)?;
+        let path = path_of(id)?;
+        let target = self.indexes(&me)?.path(&path);
+        let found = self.memory.store.record_and_claim(&path, &target)?;
+        let (record, claimed) = found.ok_or_else(|| unknown(&path))?;
         self.was_read(record.n);
-        self.view(&me, &record)
+        let value = object(&self.plain(&me, &record)?)?;
+        self.view_claimed(&me, &record, value, claimed)
     }
 
     /// Lists records in the order in which they were first stored.

@@ -44,6 +44,17 @@ pub(super) struct Checked {
     pub(super) value: Map<String, Value>,
 }
 
+/// Makes the 404 for a record.
+pub(super) fn unknown(path: &RecordPath) -> ApiError {
+    ApiError::not_found(
+        "UNKNOWN_RECORD",
+        format!(
+            "There is no record {}: GET …/memory lists them.",
+            id_of(path)
+        ),
+    )
+}
+
 impl Core {
     /// Stores a new record, private. Returns it, and whether it is new: the same idempotency key
     /// finds what it stored.
@@ -68,7 +79,9 @@ impl Core {
         }
         let now = internal::now();
         let checked = self.check(request.collection, request.rkey, request.record, now)?;
-        if self.memory.store.has(&checked.path)? {
+        let target = self.indexes(&me)?.path(&checked.path);
+        let (known, claimed) = self.memory.store.has_and_claim(&checked.path, &target)?;
+        if known {
             return Err(ApiError::new(
                 409,
                 "RECORD_EXISTS",
@@ -85,7 +98,10 @@ impl Core {
             .memory
             .store
             .transaction(|| self.insert_record(&me, &checked, key, now))?;
-        Ok((self.view_of(&me, &stored, checked.value)?, true))
+        Ok((
+            self.view_claimed(&me, &stored, checked.value, claimed)?,
+            true,
+        ))
     }
 
     /// Stores a record that there is not yet, private. Part of the caller's transaction.
@@ -266,15 +282,8 @@ impl Core {
         path: &RecordPath,
         swap: Option<&str>,
     ) -> Result<StoredRecord, ApiError> {
-        let record = self.memory.store.record(path)?.ok_or_else(|| {
-            ApiError::not_found(
-                "UNKNOWN_RECORD",
-                format!(
-                    "There is no record {}: GET …/memory lists them.",
-                    id_of(path)
-                ),
-            )
-        })?;
+        let record = self.memory.store.record(path)?;
+        let record = record.ok_or_else(|| unknown(path))?;
         let now = record.cid.to_string();
         if swap.is_some_and(|swap| swap != now) {
             return Err(ApiError::new(
@@ -341,6 +350,20 @@ impl Core {
         value: Map<String, Value>,
     ) -> Result<RecordView, ApiError> {
         let standing = self.standing(me, stored, &value, (internal::now(), None))?;
+        self.view_as(me, stored, value, &standing)
+    }
+
+    /// Shows a record that was opened. `claimed` says whether it has to be looked who replaces it.
+    pub(super) fn view_claimed(
+        &self,
+        me: &Me,
+        stored: &StoredRecord,
+        value: Map<String, Value>,
+        claimed: bool,
+    ) -> Result<RecordView, ApiError> {
+        let claimed = claimed.then_some(stored.n).into_iter().collect();
+        let as_of = (internal::now(), Some(&claimed));
+        let standing = self.standing(me, stored, &value, as_of)?;
         self.view_as(me, stored, value, &standing)
     }
 

@@ -126,7 +126,7 @@ impl Core {
         let (path, came) = match judged {
             Judged::Known => return Ok(()),
             Judged::Withdrawn => return Ok(store.drop_shared(&part.uri)?),
-            Judged::Part(path, came) => (path, came),
+            Judged::Part(path, came) => (path, *came),
         };
         let before = store.incoming(&part.uri)?;
         let mut incoming = came.after(part, before).map_err(ShareFault::Refused)?;
@@ -254,7 +254,7 @@ enum Judged {
     /// The owner has forgotten it and asks for the same.
     Withdrawn,
     /// It is to be taken.
-    Part(RecordPath, Came),
+    Part(RecordPath, Box<Came>),
 }
 
 /// Judges a part that `owner` sent, by what is known of the record: its CID and version. Refuses with
@@ -270,7 +270,7 @@ fn judge(owner: &Did, part: &SharePart, known: Option<(Cid, u64)>) -> Result<Jud
     match known {
         Some((cid, _version)) if cid == came.cid => Ok(Judged::Known),
         Some((_cid, version)) if version >= part.version => Err("RECORD_OLD_VERSION"),
-        Some(_) | None => Ok(Judged::Part(path, came)),
+        Some(_) | None => Ok(Judged::Part(path, Box::new(came))),
     }
 }
 
@@ -400,7 +400,7 @@ mod tests {
     fn what_was_sealed_must_be_a_record_of_its_collection() {
         let sealed = |value: Value| match value {
             Value::Object(map) => from_json(&map).unwrap(),
-            _ => Vec::new(),
+            other => panic!("{other} is no object"),
         };
         let note = "agent.memory.note";
         let good = sealed(json!({ "$type": note, "text": "x" }));
