@@ -13,5 +13,5 @@ mod policy;
 
 pub use delivery::{Delivery, NotDead, State};
 pub use endpoint::{Disabled, Endpoint, Verdict, WINDOW};
-pub use lane::{Fault, Lane};
+pub use lane::{Fault, HEAD_ATTEMPTS, HEAD_WAIT_MS, Lane};
 pub use policy::{DEFAULT_ATTEMPTS, FIRST_WAIT_MS, MAX_ATTEMPTS, MAX_WAIT_MS, Policy};

@@ -2,7 +2,8 @@
 //! tried for ever.
 
 use entente_delivery::{
-    Delivery, Disabled, Endpoint, Fault, Lane, MAX_WAIT_MS, Policy, State, Verdict, WINDOW,
+    Delivery, Disabled, Endpoint, Fault, HEAD_ATTEMPTS, HEAD_WAIT_MS, Lane, MAX_WAIT_MS, Policy,
+    State, Verdict, WINDOW,
 };
 use entente_lexicon::Timestamp;
 use proptest::prelude::*;
@@ -148,6 +149,28 @@ proptest! {
         }
     }
 
+    /// Whatever the deployment's patience, what a living recipient cannot bear holds nobody up for long.
+    #[test]
+    fn a_message_that_its_recipient_cannot_bear_steps_aside_within_a_minute(
+        attempts in 1u32..=100,
+        down in 0u32..20,
+        random: u64,
+    ) {
+        let policy = Policy::of(attempts);
+        let mut lane = Lane::default();
+        for _ in 0..down {
+            lane = lane.failed((Fault::Down, false), &policy, lane.due, random);
+        }
+        let (from, mut tries) = (lane.due, 1);
+        while !lane.gives_way(Fault::Head) {
+            lane = lane.failed((Fault::Head, false), &policy, lane.due, random);
+            tries += 1;
+        }
+        prop_assert_eq!(tries, HEAD_ATTEMPTS);
+        prop_assert!(lane.due.since(from) <= u64::from(HEAD_ATTEMPTS) * HEAD_WAIT_MS);
+        prop_assert!(!lane.failed((Fault::Down, false), &policy, lane.due, random).gives_way(Fault::Head));
+    }
+
     /// Many messages, a recipient that is down now and then, and some that it cannot bear: those die
     /// alone, all others arrive in their order, and the ledger adds up.
     #[test]
@@ -176,15 +199,16 @@ proptest! {
             for (row, failures) in waiting.iter_mut().zip(Lane::counted(&failures, fault)) {
                 row.1 = failures;
             }
+            let aside = lane.gives_way(fault).then_some(head);
             waiting.retain(|(n, failures)| {
-                let spent = policy.is_spent(*failures);
+                let spent = policy.is_spent(*failures) || aside == Some(*n);
                 if spent {
                     dead.push(*n);
                 }
                 !spent
             });
             let gave_up = waiting.len() < failures.len();
-            lane = lane.failed(gave_up, &policy, now, random);
+            lane = lane.failed((fault, gave_up), &policy, now, random);
             prop_assert_eq!(lane.is_due(now), gave_up, "never at once");
             now = lane.due;
         }

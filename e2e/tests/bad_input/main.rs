@@ -18,6 +18,7 @@ mod dialling;
 mod documents;
 mod groups;
 mod mail;
+mod records;
 mod session;
 mod upgrade;
 

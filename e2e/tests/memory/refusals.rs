@@ -8,7 +8,7 @@ fn records_that_are_none_are_refused() {
     let agent = deployment.network("alpha").create_agent("refuser");
     let post = |body: Value| agent.client.post(&agent.path("/memory"), &body);
     let record = |record: Value| post(json!({ "record": record }));
-    record(json!({ "text": "no type" })).refused(400, "UNKNOWN_TYPE");
+    record(json!({ "text": "no type" })).refused(400, "NOT_A_RECORD");
     record(json!({ "$type": "agent.memory.nonsense", "text": "x" })).refused(400, "UNKNOWN_TYPE");
     record(json!({ "$type": "not a type", "text": "x" })).refused(400, "UNKNOWN_TYPE");
     let kind = "agent.memory.note";
@@ -24,7 +24,7 @@ fn records_that_are_none_are_refused() {
     let taken = json!({ "record": { "$type": kind, "text": "x" }, "rkey": "3jzfcijpj2z2a" });
     let _ = post(taken.clone()).expect(201);
     post(taken).refused(409, "RECORD_EXISTS");
-    post(json!({ "record": [] })).refused(400, "INVALID_BODY");
+    post(json!({ "record": [] })).refused(400, "NOT_A_RECORD");
     post(json!({ "record": {}, "extra": 1 })).refused(400, "INVALID_BODY");
     assert_eq!(list(&agent, "", 50).len(), 1);
 }

@@ -142,3 +142,24 @@ fn all_dead_letters_are_redriven_at_once_and_what_expires_is_one_no_more() {
     wait_for_dead(alpha, &one, 0);
     drill(alpha, "well", &ill);
 }
+
+#[test]
+fn a_message_that_its_recipient_cannot_bear_steps_aside_and_what_follows_arrives() {
+    // With the attempts that a deployment has unless told: an hour of them.
+    let options = Options::default().networks(1).bare();
+    let deployment = options.var("PANIC_ROUTE", "1").start();
+    let alpha = deployment.network("alpha");
+    let (one, ill) = (
+        alpha.create_agent("aside-one"),
+        alpha.create_agent("aside-other"),
+    );
+    drill(alpha, "failing", &ill);
+    let first = send_async(&one, &ill, "cannot be borne");
+    wait_for_status(&one, &first, "dead");
+    let dead = wait_for_dead(alpha, &one, 1);
+    assert_eq!(dead[0]["attempts"], 5, "{dead:?}");
+    drill(alpha, "well", &ill);
+    let second = send_async(&one, &ill, "goes on");
+    wait_for_status(&one, &second, "delivered");
+    assert_eq!(ill.inbox(10).len(), 1);
+}

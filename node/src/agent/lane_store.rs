@@ -185,11 +185,12 @@ impl AgentStore {
     }
 
     pub(super) fn lane(&self, to: &Did) -> Result<Option<Lane>, StoreError> {
-        let sql = "SELECT failures, due FROM lanes WHERE peer = ?";
+        let sql = "SELECT failures, due, head FROM lanes WHERE peer = ?";
         let row = self.db.row(sql, params![to.as_str()])?;
         row.map(|row| {
             Ok(Lane {
                 failures: number(&row, 0)?,
+                head: number(&row, 2)?,
                 due: row.timestamp(1)?,
             })
         })
@@ -198,9 +199,9 @@ impl AgentStore {
 
     pub(super) fn set_lane(&self, to: &Did, lane: &Lane) -> Result<(), StoreError> {
         self.db.exec(
-            "INSERT INTO lanes(peer, failures, due) VALUES(?1, ?2, ?3)
-             ON CONFLICT(peer) DO UPDATE SET failures = ?2, due = ?3",
-            params![to.as_str(), lane.failures, lane.due],
+            "INSERT INTO lanes(peer, failures, due, head) VALUES(?1, ?2, ?3, ?4)
+             ON CONFLICT(peer) DO UPDATE SET failures = ?2, due = ?3, head = ?4",
+            params![to.as_str(), lane.failures, lane.due, lane.head],
         )
     }
 
@@ -211,12 +212,13 @@ impl AgentStore {
 
     /// Returns the ways that are open.
     pub(super) fn lanes(&self) -> Result<Vec<(Did, Lane)>, StoreError> {
-        let sql = "SELECT peer, failures, due FROM lanes ORDER BY due";
+        let sql = "SELECT peer, failures, due, head FROM lanes ORDER BY due";
         let rows = self.db.rows(sql, params![])?;
         rows.iter()
             .map(|row| {
                 let lane = Lane {
                     failures: number(row, 1)?,
+                    head: number(row, 3)?,
                     due: row.timestamp(2)?,
                 };
                 Ok((did(row, 0)?, lane))

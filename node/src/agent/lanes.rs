@@ -382,12 +382,14 @@ impl Core {
             let tries = self.store.lane_tries(&to)?;
             let before: Vec<u32> = tries.iter().map(|(_, tries)| *tries).collect();
             let (mut ended, mut gave_up) = (Vec::new(), false);
+            let mut aside = lane.gives_way(fault);
             for ((id, before), tries) in tries.iter().zip(Lane::counted(&before, fault)) {
                 if *before == tries {
                     continue;
                 }
                 self.store.set_tries(id, tries)?;
-                if policy.is_spent(tries) {
+                // Of a fault that is the first message's, only that one's attempts have changed.
+                if policy.is_spent(tries) || std::mem::take(&mut aside) {
                     gave_up = true;
                     self.store.bury(id)?;
                     let status = ReceiptStatus::Dead;
@@ -396,7 +398,7 @@ impl Core {
                     }
                 }
             }
-            let next = lane.failed(gave_up, &policy, now, random);
+            let next = lane.failed((fault, gave_up), &policy, now, random);
             self.store.set_lane(&to, &next)?;
             Ok::<_, ApiError>((next, ended))
         })?;

@@ -37,7 +37,8 @@ const SCHEMA: &[&str] = &[
     // Nothing: directly, 1: by the queue, 2: a dead letter.
     "CREATE INDEX IF NOT EXISTS messages_queued ON messages(lane, peer, n) WHERE lane IS NOT NULL",
     "CREATE TABLE IF NOT EXISTS lanes(
-        peer TEXT PRIMARY KEY, failures INTEGER NOT NULL, due INTEGER NOT NULL) WITHOUT ROWID",
+        peer TEXT PRIMARY KEY, failures INTEGER NOT NULL, due INTEGER NOT NULL,
+        head INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS messages_unsealed ON messages(n) WHERE status = 'resolving'",
     "CREATE TABLE IF NOT EXISTS prekeys(
         kid TEXT PRIMARY KEY, secret BLOB NOT NULL, published TEXT NOT NULL, signer TEXT NOT NULL,

@@ -1,7 +1,7 @@
 //! The JSON shapes of an agent's memory.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::record::{Nsid, RecordKey};
 use crate::{Did, Timestamp};
@@ -17,7 +17,7 @@ pub struct NewRecord {
     #[serde(default)]
     pub rkey: Option<RecordKey>,
     /// The record, by its type's schema.
-    pub record: Map<String, Value>,
+    pub record: Value,
     /// `private`, or nothing: sharing and publishing are acts of their own.
     #[serde(default)]
     pub level: Option<String>,
@@ -31,7 +31,7 @@ pub struct NewRecord {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PutRecord {
     /// The record as it is to be.
-    pub record: Map<String, Value>,
+    pub record: Value,
     /// The CID it must have until now; anything unless said.
     #[serde(default)]
     pub swap_record: Option<String>,

@@ -12,7 +12,7 @@ use crate::records::comms::{Artifact, TaskError, TaskState};
 pub struct NewComms {
     /// The record, with `to`: `agent.comms.request` (or `agent.comms.task`), or
     /// `agent.comms.handoff`.
-    pub record: Map<String, Value>,
+    pub record: Value,
     /// Sent again with the same key, it is done once.
     #[serde(default)]
     pub idempotency_key: Option<String>,

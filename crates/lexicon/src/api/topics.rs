@@ -1,7 +1,7 @@
 //! The JSON shapes of topics and broadcasts.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::groups::ListenerView;
 use crate::Timestamp;
@@ -95,7 +95,7 @@ pub struct SubscriptionList {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewBroadcast {
     /// `agent.comms.broadcast`.
-    pub record: Map<String, Value>,
+    pub record: Value,
     /// Sent again with the same key, it is said once.
     #[serde(default)]
     pub idempotency_key: Option<String>,

@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
-use super::Lexicons;
+use serde_json::Value;
+
+use super::{Fault, Lexicons, RecordType};
 
 /// A type that some call by another name, and the name that records have.
 const ALIASES: [(&str, &str); 1] = [("agent.comms.task", "agent.comms.request")];
@@ -40,6 +42,18 @@ static LEXICONS: LazyLock<Lexicons> =
 #[must_use]
 pub fn lexicons() -> &'static Lexicons {
     &LEXICONS
+}
+
+/// Checks a record by the network's own schemas; of a certain type, if one is named. Every record that
+/// comes in, whichever way, comes through here: what `docs/protocol/lexicons.md` lists, and tools.
+///
+/// # Errors
+/// As [`Lexicons::validate`], whatever type is expected; then [`super::Code::NotOneOf`] for another type.
+pub fn check(kind: Option<&str>, record: &Value) -> Result<RecordType<'static>, Fault> {
+    match kind {
+        None => lexicons().validate(record),
+        Some(kind) => lexicons().validate_in(kind, record),
+    }
 }
 
 /// Returns the name that records of a type have, for what a client calls it: `agent.comms.task` is

@@ -18,7 +18,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-pub use builtin::{canonical, lexicons};
+pub use builtin::{canonical, check, lexicons};
 pub use fault::{Code, Fault};
 pub use link::LexiconError;
 

@@ -344,7 +344,7 @@ fn is_plain(body: &Body) -> bool {
         Content::Text { .. } | Content::Json { .. } | Content::Ref { .. } => true,
         // A broadcast to the group.
         Content::Record(part) => {
-            let checked = schema::lexicons().validate_in("agent.comms.broadcast", &part.record);
+            let checked = schema::check(Some("agent.comms.broadcast"), &part.record);
             part.task.is_none() && checked.is_ok()
         }
         Content::Share(_) | Content::Group(_) | Content::Topic(_) | Content::Cast(_) => false,

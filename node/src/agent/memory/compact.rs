@@ -222,7 +222,7 @@ impl Core {
         };
         value.insert("text".to_owned(), Value::String(text));
         let collection = Nsid::parse(SUMMARY).map_err(ApiError::internal)?;
-        self.check(Some(collection), None, value, now)
+        self.check(Some(collection), None, Value::Object(value), now)
     }
 
     /// Finds the summary of exactly these records.

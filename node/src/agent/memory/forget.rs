@@ -219,7 +219,12 @@ impl Core {
             return Ok(false);
         };
         let (collection, rkey) = (one.record.path.collection(), one.record.path.rkey());
-        let checked = self.check(Some(collection.clone()), Some(rkey.clone()), value, now)?;
+        let checked = self.check(
+            Some(collection.clone()),
+            Some(rkey.clone()),
+            Value::Object(value),
+            now,
+        )?;
         self.rewrite(me, &one.record, &checked, now)?;
         Ok(true)
     }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use entente_lexicon::api::memory::{NewRecord, PutRecord, RecordHead, RecordView, SharedWith};
 use entente_lexicon::records::MemoryFields;
-use entente_lexicon::schema::{self, Code, Fault, KeyKind};
+use entente_lexicon::schema::{self, Code, Fault, KeyKind, RecordType};
 use entente_lexicon::{Nsid, RecordKey, RecordPath, Tid, Timestamp};
 use entente_memory::life::Validity;
 use entente_memory::repo::Cid;
@@ -406,29 +406,33 @@ impl Core {
         &self,
         collection: Option<Nsid>,
         rkey: Option<RecordKey>,
-        mut value: Map<String, Value>,
+        mut record: Value,
         now: Timestamp,
     ) -> Result<Checked, ApiError> {
-        let kind = value.get("$type").and_then(Value::as_str);
-        let kind = kind
-            .map(Nsid::parse)
-            .transpose()
-            .map_err(|_error| no_type())?;
-        let collection = collection.or_else(|| kind.clone()).ok_or_else(no_type)?;
-        if kind.is_some_and(|kind| kind != collection) {
-            return Err(ApiError::bad_request(
-                "TYPE_MISMATCH",
-                "`$type` is the collection of the record; leave one of them away.",
-            ));
+        if let Value::Object(fields) = &mut record {
+            if let Some(collection) = &collection {
+                let named = fields
+                    .entry("$type")
+                    .or_insert_with(|| Value::String(collection.to_string()));
+                if named
+                    .as_str()
+                    .is_some_and(|named| named != collection.as_str())
+                {
+                    return Err(ApiError::bad_request(
+                        "TYPE_MISMATCH",
+                        "`$type` is the collection of the record; leave one of them away.",
+                    ));
+                }
+            }
+            fields
+                .entry("createdAt")
+                .or_insert_with(|| Value::String(now.to_string()));
         }
-        value.insert("$type".to_owned(), Value::String(collection.to_string()));
-        value
-            .entry("createdAt")
-            .or_insert_with(|| Value::String(now.to_string()));
+        let kind = schema::check(None, &record).map_err(invalid)?;
+        let collection = Nsid::parse(kind.nsid()).map_err(ApiError::internal)?;
         let rkey = rkey.unwrap_or_else(|| self.key_for(&collection, now));
-        let whole = Value::Object(value);
-        validate(&collection, &rkey, &whole)?;
-        let Value::Object(value) = whole else {
+        fits(kind, &rkey)?;
+        let Value::Object(value) = record else {
             return Err(ApiError::internal("a record is no object any more"));
         };
         check_validity(&value)?;
@@ -505,18 +509,15 @@ pub(in crate::agent) fn invalid(fault: Fault) -> ApiError {
 
 /// Checks a record against its type's schema, and its key against what the type asks of keys.
 pub(super) fn validate(collection: &Nsid, rkey: &RecordKey, value: &Value) -> Result<(), ApiError> {
-    let kind = schema::lexicons()
-        .validate_in(collection.as_str(), value)
-        .map_err(invalid)?;
-    let fits = match kind.key() {
-        KeyKind::Tid => Tid::parse(rkey.as_str()).is_ok(),
-        KeyKind::Nsid => Nsid::parse(rkey.as_str()).is_ok(),
-        KeyKind::Literal(literal) => rkey.as_str() == literal,
-        KeyKind::Any => true,
-    };
-    if fits {
+    let kind = schema::check(Some(collection.as_str()), value).map_err(invalid)?;
+    fits(kind, rkey)
+}
+
+fn fits(kind: RecordType<'_>, rkey: &RecordKey) -> Result<(), ApiError> {
+    if kind.key().accepts(rkey) {
         return Ok(());
     }
+    let collection = kind.nsid();
     Err(ApiError::bad_request(
         "INVALID_RECORD_KEY",
         format!("`rkey` is not what {collection} asks of its keys: GET /lexicons/{collection}."),
@@ -608,13 +609,6 @@ fn idempotency(request: &NewRecord) -> Result<Option<(String, [u8; 32])>, ApiErr
         key.clone(),
         hash::sha256(&[path.as_bytes(), &content]),
     )))
-}
-
-fn no_type() -> ApiError {
-    ApiError::bad_request(
-        "UNKNOWN_TYPE",
-        "A record has a `$type` that is in GET /lexicons, such as agent.memory.note.",
-    )
 }
 
 /// Makes the answer for what a caller asked and may not have.

@@ -277,8 +277,8 @@ fn judge(owner: &Did, part: &SharePart, known: Option<(Cid, u64)>) -> Result<Jud
 /// Checks what was sealed: a record of its collection.
 fn check_plain(collection: &str, plain: &[u8]) -> Result<(), &'static str> {
     let value = object(plain).map_err(|_error| "RECORD_MALFORMED")?;
-    let valid = schema::lexicons().validate_in(collection, &Value::Object(value));
-    valid.map(drop).map_err(|_fault| "RECORD_INVALID")
+    let valid = schema::check(Some(collection), &Value::Object(value));
+    valid.map(drop).map_err(|fault| fault.code.as_str())
 }
 
 fn place_of(text: &str) -> Result<u64, ApiError> {
@@ -406,11 +406,8 @@ mod tests {
         let good = sealed(json!({ "$type": note, "text": "x" }));
         assert_eq!(check_plain(note, &good), Ok(()));
         let empty = sealed(json!({ "$type": note }));
-        assert_eq!(check_plain(note, &empty), Err("RECORD_INVALID"));
-        assert_eq!(
-            check_plain("agent.memory.fact", &good),
-            Err("RECORD_INVALID")
-        );
+        assert_eq!(check_plain(note, &empty), Err("REQUIRED_FIELD"));
+        assert_eq!(check_plain("agent.memory.fact", &good), Err("NOT_ONE_OF"));
         assert_eq!(check_plain(note, b"\xff"), Err("RECORD_MALFORMED"));
     }
 }

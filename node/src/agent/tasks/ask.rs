@@ -45,7 +45,9 @@ impl Core {
             return Ok((self.task_view(&me, &known)?, false));
         }
         let now = internal::now();
-        let mut record = record::complete(new.record, REQUEST, now)?;
+        let mut record = new.record;
+        record::by_its_name(&mut record);
+        record = record::complete(record, REQUEST, now)?;
         let request = record::request(&record)?;
         let worker = self.worker_of(&me, request.to.as_deref()).await?;
         // While the recipient was looked for, the same may have been asked for again.

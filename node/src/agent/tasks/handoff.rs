@@ -24,7 +24,7 @@ impl Core {
         let me = self.identity()?;
         let key = record::key(new.idempotency_key.as_deref(), "", &new.record)?;
         // Repeated, it has to be the same mail: no time is filled in for it.
-        let dated = new.record.contains_key("createdAt");
+        let dated = new.record.get("createdAt").is_some();
         let mut whole = record::complete(new.record, HANDOFF, internal::now())?;
         if let (false, true, Some(fields)) = (dated, key.is_some(), whole.as_object_mut()) {
             fields.remove("createdAt");

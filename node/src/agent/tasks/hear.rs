@@ -61,8 +61,8 @@ impl Core {
         part: &RecordPart,
         now: Timestamp,
     ) -> Result<(), TaskFault> {
-        let kind = schema::lexicons().validate(&part.record);
-        let kind = kind.map_err(|_fault| TaskFault::Refused("RECORD_INVALID"))?;
+        let kind = schema::check(None, &part.record);
+        let kind = kind.map_err(|fault| TaskFault::Refused(fault.code.as_str()))?;
         let kind = kind.nsid();
         match &part.task {
             None if kind == HANDOFF => check_handoff(sender, &part.record),

@@ -7,7 +7,7 @@ use entente_lexicon::{MessageId, Timestamp};
 use entente_tasks::{Says, Terms, Word};
 use entente_trust::crypto::hash;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::agent::identity::Me;
 use crate::agent::memory::invalid;
@@ -47,21 +47,24 @@ pub(super) fn key(
 
 /// Checks a record of a program's, which must be of this type, and completes it.
 pub(in crate::agent) fn complete(
-    mut fields: Map<String, Value>,
+    mut record: Value,
     kind: &str,
     now: Timestamp,
 ) -> Result<Value, ApiError> {
-    if let Some(named) = fields.get("$type").and_then(Value::as_str) {
-        let named = schema::canonical(named).to_owned();
-        fields.insert("$type".to_owned(), Value::String(named));
+    if let Value::Object(fields) = &mut record {
+        fields
+            .entry("createdAt")
+            .or_insert_with(|| Value::String(now.to_string()));
     }
-    fields
-        .entry("createdAt")
-        .or_insert_with(|| Value::String(now.to_string()));
-    let record = Value::Object(fields);
-    let checked = schema::lexicons().validate_in(kind, &record);
-    checked.map_err(invalid)?;
+    schema::check(Some(kind), &record).map_err(invalid)?;
     Ok(record)
+}
+
+/// Gives a record the name that its type has, where a program calls it by another.
+pub(super) fn by_its_name(record: &mut Value) {
+    if let Some(Value::String(named)) = record.get_mut("$type") {
+        *named = schema::canonical(named).to_owned();
+    }
 }
 
 /// Makes the record of a program's step: its own fields, and what is filled in.
@@ -76,7 +79,7 @@ pub(super) fn step(
     if let Value::Object(filled) = filled {
         fields.extend(filled);
     }
-    complete(fields, kind, now)
+    complete(Value::Object(fields), kind, now)
 }
 
 /// Makes the response that an agent's object sends of its own accord.

@@ -128,7 +128,7 @@ fn open(sender: &Contact, part: &CastPart) -> Result<Value, GroupFault> {
     };
     let text = open_text(&key, &place, &sealed).map_err(|_error| MALFORMED)?;
     let record: Value = serde_json::from_slice(&text).map_err(|_error| MALFORMED)?;
-    let checked = schema::lexicons().validate_in(BROADCAST, &record);
-    checked.map_err(|_fault| GroupFault::Refused("RECORD_INVALID"))?;
+    let checked = schema::check(Some(BROADCAST), &record);
+    checked.map_err(|fault| GroupFault::Refused(fault.code.as_str()))?;
     Ok(record)
 }

@@ -1,6 +1,7 @@
 //! The tables of what is sent to URLs. Where to and what are ciphertext in every row; when, how often and
 //! with what answer are not.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use entente_delivery::{Delivery, Disabled, Endpoint, State};
@@ -68,11 +69,16 @@ pub(super) struct Tried {
 #[derive(Clone)]
 pub(super) struct PushStore {
     db: Rc<Sqlite>,
+    /// Nothing waits: it was looked for, and nothing was written since.
+    is_idle: Rc<Cell<bool>>,
 }
 
 impl PushStore {
     pub(super) fn new(db: Rc<Sqlite>) -> Self {
-        Self { db }
+        Self {
+            db,
+            is_idle: Rc::default(),
+        }
     }
 
     pub(super) fn add_target(&self, target: &StoredTarget, owner: &str) -> Result<(), StoreError> {
@@ -104,6 +110,7 @@ impl PushStore {
     }
 
     pub(super) fn set_endpoint(&self, id: &str, endpoint: &Endpoint) -> Result<(), StoreError> {
+        self.is_idle.set(false);
         self.db.exec(
             "UPDATE push_targets SET failures = ?, resume = ?, disabled = ? WHERE id = ?",
             params![
@@ -124,6 +131,7 @@ impl PushStore {
     }
 
     pub(super) fn insert(&self, new: &StoredDelivery) -> Result<(), StoreError> {
+        self.is_idle.set(false);
         self.db.exec(
             "INSERT INTO push_deliveries(id, target, event, subject, body, created_at, state,
                 failures, due, attempts) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -174,14 +182,19 @@ impl PushStore {
         rows.iter().map(delivery).collect()
     }
 
-    /// Returns the targets that something waits for, and when the first of it is due.
+    /// Returns the targets that something waits for, and when the first of it is due. As long as nothing
+    /// does it is looked for once, and once more in each new life of the object.
     pub(super) fn due_targets(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        if self.is_idle.get() {
+            return Ok(Vec::new());
+        }
         let rows = self.db.rows(
             "SELECT d.target, max(min(d.due), t.resume) FROM push_deliveries d
              JOIN push_targets t ON t.id = d.target
              WHERE d.state = 'waiting' AND t.disabled IS NULL GROUP BY d.target ORDER BY min(d.n)",
             params![],
         )?;
+        self.is_idle.set(rows.is_empty());
         rows.iter()
             .map(|row| Ok((row.text(0)?, row.timestamp(1)?)))
             .collect()
@@ -195,6 +208,7 @@ impl PushStore {
         delivery: &Delivery,
         tried: Option<&Tried>,
     ) -> Result<(), StoreError> {
+        self.is_idle.set(false);
         let keeps_body = matches!(delivery.state, State::Waiting | State::Dead);
         self.db.exec(
             "UPDATE push_deliveries SET state = ?, failures = ?, due = ?,

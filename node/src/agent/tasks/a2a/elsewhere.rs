@@ -356,14 +356,14 @@ fn response(
 ) -> Result<Value, ApiError> {
     fields.insert("$type".to_owned(), json!(RESPONSE));
     fields.insert("request".to_owned(), json!(stored.id.to_string()));
-    match record::complete(fields, RESPONSE, now) {
+    match record::complete(Value::Object(fields), RESPONSE, now) {
         Ok(record) => Ok(record),
         Err(_unfit) => {
             let mut bare = Map::new();
             bare.insert("$type".to_owned(), json!(RESPONSE));
             bare.insert("request".to_owned(), json!(stored.id.to_string()));
             bare.insert("status".to_owned(), json!(state));
-            record::complete(bare, RESPONSE, now)
+            record::complete(Value::Object(bare), RESPONSE, now)
         }
     }
 }

@@ -280,11 +280,11 @@ fn once(caller: u64, said: &Message) -> Result<Option<Key>, RpcError> {
 }
 
 fn checked(record: Value, kind: &str) -> Result<Value, RpcError> {
-    let Value::Object(mut fields) = record else {
-        return Err(RpcError::params("A message is an object."));
-    };
-    fields.insert("$type".to_owned(), Value::String(kind.to_owned()));
-    Ok(record::complete(fields, kind, internal::now())?)
+    let mut record = record;
+    if let Value::Object(fields) = &mut record {
+        fields.insert("$type".to_owned(), Value::String(kind.to_owned()));
+    }
+    Ok(record::complete(record, kind, internal::now())?)
 }
 
 /// Says in A2A's words why something was refused.
