@@ -208,3 +208,29 @@ fn what_is_no_call_is_refused_with_its_number_and_changes_nothing() {
     let tasks = agent.client.get(&agent.path("/tasks")).expect(200);
     assert_eq!(tasks["tasks"], json!([]));
 }
+
+#[test]
+fn who_calls_without_end_is_told_to_wait_and_others_are_not() {
+    let (_turn, deployment) = deployment();
+    let agent = callee(deployment, "sought-after", "open");
+    let public = &deployment.network("alpha").public;
+    let from = |address: &str| {
+        let headers = [
+            ("content-type", "application/json"),
+            ("a2a-version", "1.0"),
+            ("cf-connecting-ip", address),
+        ];
+        public.send("POST", "/a2a/sought-after", &headers, list().as_bytes())
+    };
+    let refused = (0..2_000)
+        .map(|_| from("192.0.2.1"))
+        .find(|reply| reply.status != 200);
+    let refused = refused.unwrap();
+    refused.refused(429, "A2A_RATE_LIMITED");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    // The door is open to everybody else.
+    assert_eq!(from("192.0.2.2").status, 200);
+    assert_eq!(from("2001:db8::1").status, 200);
+    let key = key(&agent, "k");
+    let _ = call(deployment, "sought-after", key["key"].as_str(), &list()).expect(200);
+}

@@ -22,6 +22,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use entente_a2a::pace::Paces;
 use entente_lexicon::Timestamp;
 
 use crate::store::sqlite::Sqlite;
@@ -38,6 +39,8 @@ pub(super) struct A2a {
     store: A2aStore,
     remotes: RemoteStore,
     pub(super) watch: Watch,
+    /// How often each caller called lately.
+    paces: RefCell<Paces>,
     /// Answers that wait for a task to go on.
     waiting: Rc<Cell<u32>>,
     /// Whether agents elsewhere are being called, and whether that is to be done again afterwards.
@@ -53,6 +56,7 @@ impl A2a {
             store: A2aStore::new(Rc::clone(db)),
             remotes: RemoteStore::new(Rc::clone(db)),
             watch: Watch::default(),
+            paces: RefCell::default(),
             waiting: Rc::new(Cell::new(0)),
             calling: Cell::new(false),
             again: Cell::new(false),

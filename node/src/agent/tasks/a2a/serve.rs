@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use entente_a2a::pace;
 use entente_a2a::params::{Configuration, ListParams, Wanted};
 use entente_a2a::rpc::{self, Call, RpcError};
 use entente_a2a::signature;
@@ -31,6 +32,9 @@ use crate::routes::body;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Answers of one agent that wait, streams included.
 const MAX_WAITING: u32 = 128;
+
+/// In which the platform says from where a call comes; what a caller writes there it overwrites.
+const ADDRESS: &str = "cf-connecting-ip";
 
 /// What the Worker asks of a card: where the agent is called, and what its setting says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,6 +71,7 @@ impl Core {
         let headers = request.headers();
         let open = headers.has(A2A_OPEN)?;
         let caller = self.a2a_caller(headers.get(A2A_KEY)?.as_deref(), open)?;
+        self.a2a_pace(caller, headers.get(ADDRESS)?.as_deref())?;
         let version = headers.get(rpc::VERSION_HEADER)?;
         let me = self.identity()?;
         let bytes = body::read(request).await?;
@@ -90,6 +95,29 @@ impl Core {
             Ok((value, None)) => Ok(Response::from_json(&rpc::answer(&id, &value))?),
             Err(error) => Ok(Response::from_json(&error.answer(&id))?),
         }
+    }
+
+    /// Counts a call of one who has a key by that, of others by their address.
+    fn a2a_pace(&self, caller: u64, address: Option<&str>) -> Result<(), ApiError> {
+        let name = if caller == ANYONE {
+            pace::of_address(address)
+        } else {
+            format!("key {caller}")
+        };
+        let admitted = self
+            .tasks
+            .a2a
+            .paces
+            .borrow_mut()
+            .admit(&name, crate::internal::now());
+        admitted.map_err(|seconds| {
+            ApiError::new(
+                429,
+                "A2A_RATE_LIMITED",
+                "You call this agent too often: wait as long as Retry-After says, and listen to streams or push notifications in place of asking.",
+            )
+            .with_header("retry-after", seconds.to_string())
+        })
     }
 
     async fn a2a_answer(
