@@ -177,6 +177,30 @@ pub async fn fetch_text(target: &Target, path: &str) -> Result<String, ApiError>
     fetch(&format!("{}{path}", target.origin)).await
 }
 
+/// Asks a peer for what it serves at `path`, with these headers, and returns its answer as it comes,
+/// unread: whoever reads it bounds that. No redirects; 10 s until it begins.
+///
+/// # Errors
+/// 502 `PEER_UNREACHABLE`, 504 `PEER_TIMEOUT`.
+pub async fn open(target: &Target, path: &str, headers: Headers) -> Result<Response, ApiError> {
+    headers.set("user-agent", concat!("entente/", env!("CARGO_PKG_VERSION")))?;
+    let mut init = RequestInit::new();
+    init.with_method(Method::Get)
+        .with_headers(headers)
+        .with_redirect(RequestRedirect::Manual);
+    let request = Request::new_with_init(&format!("{}{path}", target.origin), &init)?;
+    let fetch = Fetch::Request(request);
+    let work = Box::pin(fetch.send());
+    match select(work, Delay::from(POST_TIMEOUT)).await {
+        Either::Left((outcome, _)) => outcome.map_err(|error| unreachable(&error.to_string())),
+        Either::Right(((), _)) => Err(ApiError::new(
+            504,
+            "PEER_TIMEOUT",
+            "The peer did not begin to answer within 10 seconds: is the network up?",
+        )),
+    }
+}
+
 /// Finds where a peer that the directory lists is asked.
 ///
 /// # Errors

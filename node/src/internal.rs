@@ -326,6 +326,19 @@ pub async fn forward(
     Ok(ask(stub, &inner).await?.into())
 }
 
+/// Calls an object and returns its answer as it comes, unread.
+///
+/// # Errors
+/// If the object cannot be reached.
+pub async fn open(stub: &Stub, path: &str, request: &str) -> Result<Response, ApiError> {
+    let headers = Headers::new();
+    headers.set(REQUEST_ID, request)?;
+    let mut init = RequestInit::new();
+    init.with_method(Method::Get).with_headers(headers);
+    let call = Request::new_with_init(&format!("{ORIGIN}{path}"), &init)?;
+    Ok(ask(stub, &call).await?.into())
+}
+
 /// Reports events to the relay. Callers batch: at most one call every 100 ms.
 ///
 /// # Errors

@@ -330,6 +330,31 @@ pub struct LinkStates {
     pub links: BTreeMap<Host, LinkState>,
 }
 
+/// `GET /lend` and `GET /lend/chunks` of an agent's object, and what another network's agent signs:
+/// chunks of a blob that a shared record refers to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoanWish {
+    /// Who reads.
+    pub reader: Did,
+    /// The record's path, `collection/rkey`.
+    pub record: String,
+    /// The blob's CID.
+    pub cid: String,
+    /// The id of the record's key, as the reader knows it.
+    pub dek: String,
+    /// The first chunk.
+    pub from: u64,
+    /// The one after the last.
+    pub to: u64,
+}
+
+/// Where a reader lives, as `GET /lend` answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reader {
+    /// The host of its network.
+    pub host: String,
+}
+
 /// An empty JSON object, where there is nothing to say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nothing {}

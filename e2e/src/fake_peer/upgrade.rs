@@ -16,7 +16,7 @@ pub struct SignedUpgrade {
     pub method: String,
     /// The host it is signed for.
     pub authority: String,
-    /// The path it is signed for.
+    /// The path it is signed for, and the query, if that is covered.
     pub path: String,
     /// Our own host, in `x-entente-host`.
     pub host: Option<String>,
@@ -170,7 +170,8 @@ fn base(
         let value = match name.as_str() {
             "@method" => method.to_owned(),
             "@authority" => authority.to_owned(),
-            "@path" => path.to_owned(),
+            "@path" => path.split('?').next().unwrap_or_default().to_owned(),
+            "@query" => format!("?{}", path.split_once('?').map_or("", |(_, query)| query)),
             other => header(other),
         };
         base.push_str(&format!("\"{name}\": {value}\n"));

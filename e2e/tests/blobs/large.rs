@@ -13,7 +13,7 @@ const MOST_KIB: u64 = 256 * 1024;
 const GROWTH_KIB: u64 = 96 * 1024;
 
 /// The most memory, in KiB, that the process and its children ever held.
-fn peak(pid: u32) -> Vec<(String, u64)> {
+pub(super) fn peak(pid: u32) -> Vec<(String, u64)> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
     let children = children.unwrap_or_default();
     let mut all: Vec<_> = children

@@ -3,7 +3,9 @@
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
 mod large;
+mod lent;
 mod lives;
+mod public;
 mod refusals;
 mod tampered;
 mod uploads;

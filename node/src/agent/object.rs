@@ -186,11 +186,13 @@ impl Core {
                     needs_origin: false,
                 })?)
             }
+            (Method::Get, "/lend") => Ok(Response::from_json(&self.reader_of(&request)?)?),
+            (Method::Get, "/lend/chunks") => self.lend_blob(&request).await,
             (Method::Get, "/export") => self.archive(RepoTree::Private),
             (Method::Get, path) => {
                 match (path.strip_prefix("/messages/"), path.strip_prefix("/xrpc/")) {
                     (Some(id), _) => Ok(Response::from_json(&self.status(id)?)?),
-                    (_, Some(method)) => self.xrpc(method, &request),
+                    (_, Some(method)) => self.xrpc(method, &request).await,
                     (None, None) => Err(no_route()),
                 }
             }

@@ -171,20 +171,22 @@ impl Query {
 
 impl Core {
     /// Answers atproto's methods on the public repo.
-    pub(super) fn xrpc(&self, method: &str, request: &Request) -> Result<Response, ApiError> {
+    pub(super) async fn xrpc(&self, method: &str, request: &Request) -> Result<Response, ApiError> {
         let query = Query::of(request)?;
         let archive = method == "com.atproto.sync.getRepo";
-        let mut minute = self.repo_reads.minute.borrow_mut();
-        if !minute.admit(archive, internal::now()) {
+        let minute = &self.repo_reads.minute;
+        if !minute.borrow_mut().admit(archive, internal::now()) {
             return Err(too_many());
         }
-        drop(minute);
         match method {
             "com.atproto.sync.getRepo" => self.archive(RepoTree::Public),
             "com.atproto.sync.getLatestCommit" => {
                 let head = self.head(RepoTree::Public)?;
                 let (cid, rev) = (head.cid().to_string(), head.commit.rev);
                 Ok(Response::from_json(&json!({ "cid": cid, "rev": rev }))?)
+            }
+            "com.atproto.sync.getBlob" => {
+                self.read_public_blob(request, query.needed("cid")?).await
             }
             "com.atproto.sync.getRecord" => self.record_proof(&query.path()?),
             "com.atproto.repo.getRecord" => {

@@ -13,6 +13,7 @@ pub enum Route {
     AgentCard,
     AgentLog,
     AgentPrekey,
+    LendBlob,
     Lexicons,
     PublicPeers,
     Firehose,

@@ -85,6 +85,12 @@ pub const TABLE: &[Entry] = &[
         Public,
         Route::AgentPrekey,
     ),
+    entry(
+        "GET",
+        "/relay/agents/:agent/blobs/:cid",
+        Public,
+        Route::LendBlob,
+    ),
     entry("GET", "/lexicons", Public, Route::Lexicons),
     entry("GET", "/lexicons/:nsid", Public, Route::Lexicons),
     entry("GET", "/relay/peers", Public, Route::PublicPeers),
@@ -93,6 +99,7 @@ pub const TABLE: &[Entry] = &[
     entry("GET", "/relay/federation", Public, Route::Federation),
     entry("GET", "/agents/:name/did.json", Public, Route::AgentDid),
     entry("GET", "/xrpc/com.atproto.sync.getRepo", Public, Route::Xrpc),
+    entry("GET", "/xrpc/com.atproto.sync.getBlob", Public, Route::Xrpc),
     entry(
         "GET",
         "/xrpc/com.atproto.sync.subscribeRepos",

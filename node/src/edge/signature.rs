@@ -72,14 +72,14 @@ pub fn sign_get(
     headers: &Headers,
     signer: &Signer<'_>,
     authority: &str,
-    path: &str,
+    (path, query): (&str, Option<&str>),
 ) -> Result<(), ApiError> {
     let header = |name: &str| headers.get(name).ok().flatten();
     let message = Message {
         method: "GET",
         authority,
         path,
-        query: None,
+        query,
         header: &header,
     };
     let Signed { input, signature } =

@@ -146,19 +146,33 @@ impl Driver {
             (Method::Post, "/own" | "/learn" | "/freeze" | "/unfreeze") => {
                 self.route_keys(&path, request).await
             }
-            (Method::Get, "/resolve" | "/prekey") => {
-                let agent = query(&request, "agent")?;
-                let fresh = query(&request, "fresh").is_ok_and(|text| text == "1");
+            (Method::Get, "/resolve" | "/prekey" | "/admits") => {
                 self.wake().await?;
-                match path.as_str() {
-                    "/prekey" => self.prekey(&agent, fresh).await,
-                    _ => self.resolve(&agent, fresh).await,
-                }
+                self.route_agent(&path, &request).await
             }
             _ => Err(ApiError::not_found(
                 "NOT_FOUND",
                 "A link has no such route.",
             )),
+        }
+    }
+
+    /// What concerns one of the peer's agents: its keys, and whether anything may cross to or from it.
+    async fn route_agent(
+        self: &Rc<Self>,
+        path: &str,
+        request: &Request,
+    ) -> Result<Response, ApiError> {
+        let agent = query(request, "agent")?;
+        let fresh = query(request, "fresh").is_ok_and(|text| text == "1");
+        match path {
+            "/prekey" => self.prekey(&agent, fresh).await,
+            "/resolve" => self.resolve(&agent, fresh).await,
+            _ => {
+                let agent = Did::parse(&agent).map_err(ApiError::internal)?;
+                self.admits(&agent, query(request, "direction")? == "inbound")?;
+                Ok(Response::from_json(&Nothing {})?)
+            }
         }
     }
 

@@ -1,9 +1,12 @@
 //! What the admin allows to cross this link, as the state machine takes it.
 
 use data_encoding::HEXLOWER;
-use entente_lexicon::CollectionGlob;
 use entente_lexicon::api::{ApprovalView, LinkState};
-use entente_trust::policy::{Approval, Ban, Policy, needs_attestations, needs_origin};
+use entente_lexicon::{CollectionGlob, Did};
+use entente_trust::policy::{
+    Approval, Ban, Direction, Item, ItemKind, Policy, Proof, Verdict, decide, needs_attestations,
+    needs_origin,
+};
 
 use crate::config::Config;
 use crate::error::ApiError;
@@ -20,6 +23,39 @@ impl Driver {
             let granted = machine.view(internal::now()).granted;
             needs_origin(machine.policy().level) || granted.is_none_or(needs_origin)
         })
+    }
+
+    /// Checks that what concerns one of the peer's agents may cross, beside the streams.
+    ///
+    /// # Errors
+    /// 403 with the reason's code; 409 `KEY_CHANGED` while the link is frozen.
+    pub(super) fn admits(&self, agent: &Did, inbound: bool) -> Result<(), ApiError> {
+        if self.frozen()?.is_some() {
+            return Err(ApiError::new(
+                409,
+                "KEY_CHANGED",
+                "The link to that network is frozen because its keys changed unproven: an admin must decide first.",
+            ));
+        }
+        let direction = if inbound {
+            Direction::Inbound
+        } else {
+            Direction::Outbound
+        };
+        let item = Item {
+            kind: ItemKind::Message { peer_agent: agent },
+            proof: Proof::Pending,
+        };
+        let machine = self.machine.borrow();
+        let machine = machine.as_ref().ok_or_else(not_peered)?;
+        match decide(machine.policy(), direction, &item) {
+            Verdict::Pass => Ok(()),
+            Verdict::Hold(reason) | Verdict::Refuse(reason) => Err(ApiError::new(
+                403,
+                reason.code(),
+                "The link's policy lets nothing pass to or from that agent: ask this network's admin.",
+            )),
+        }
     }
 
     /// Shows who has approved whom.

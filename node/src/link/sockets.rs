@@ -78,7 +78,8 @@ impl Driver {
         let headers = Headers::new();
         headers.set("upgrade", "websocket")?;
         headers.set(HOST, own.host.as_str())?;
-        sign_get(&headers, &own.signer(), peer.host.as_str(), FEDERATION_PATH)?;
+        let path = (FEDERATION_PATH, None);
+        sign_get(&headers, &own.signer(), peer.host.as_str(), path)?;
         let mut init = RequestInit::new();
         init.with_method(Method::Get)
             .with_headers(headers)

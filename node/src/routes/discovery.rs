@@ -101,7 +101,7 @@ async fn documents(call: &Call) -> Result<DocumentRow, ApiError> {
 }
 
 /// `GET /relay/agents/:agent`: an agent's card, by DID or by name.
-pub(super) async fn agent_card(call: &Call) -> Result<Response, ApiError> {
+async fn agent_card(call: &Call) -> Result<Response, ApiError> {
     let row = living(call).await?;
     let card = call.directory()?.card(&row.object_id).await?;
     let card = card.ok_or_else(|| unknown_agent(call.parameter()))?.card;
@@ -154,7 +154,7 @@ fn log_page(call: &Call, log: &str, max_age: u32) -> Result<Response, ApiError> 
 }
 
 /// `GET /agents/:name/did.json`.
-pub(super) async fn agent_did(call: &Call) -> Result<Response, ApiError> {
+async fn agent_did(call: &Call) -> Result<Response, ApiError> {
     let row = living(call).await?;
     let ready = call.ready().await?;
     let unknown = || unknown_agent(call.parameter());
@@ -217,11 +217,15 @@ fn etag(text: &str) -> String {
     data_encoding::BASE64URL_NOPAD.encode(&hash)
 }
 
-/// What an agent's keys are proven by: its prekey, or its log.
-pub(super) async fn agent_key(call: &Call, route: Route) -> Result<Response, ApiError> {
+/// What an agent publishes: its card, prekey, log or DID document.
+pub(super) async fn agent(call: &Call, route: Route) -> Result<Response, ApiError> {
     if route == Route::AgentPrekey {
         agent_prekey(call).await
-    } else {
+    } else if route == Route::AgentLog {
         agent_log(call).await
+    } else if route == Route::AgentDid {
+        agent_did(call).await
+    } else {
+        agent_card(call).await
     }
 }

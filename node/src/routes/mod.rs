@@ -13,6 +13,7 @@ mod discovery;
 mod federation;
 mod health;
 mod keys;
+mod lend;
 mod lexicons;
 mod mail;
 mod network;
@@ -96,9 +97,10 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::NetworkDocument | Route::NetworkLog | Route::NetworkDid => {
             discovery::network(&call, entry.route).await
         }
-        Route::AgentCard => discovery::agent_card(&call).await,
-        Route::AgentPrekey | Route::AgentLog => discovery::agent_key(&call, entry.route).await,
-        Route::AgentDid => discovery::agent_did(&call).await,
+        Route::AgentCard | Route::AgentPrekey | Route::AgentLog | Route::AgentDid => {
+            discovery::agent(&call, entry.route).await
+        }
+        Route::LendBlob => lend::serve(&call).await,
         Route::Lexicons => lexicons::serve(&call),
         Route::Xrpc => xrpc::serve(&call).await,
         Route::PublicPeers => peers::public(&call).await,

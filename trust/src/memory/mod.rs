@@ -39,6 +39,8 @@ pub use place::Place;
 #[cfg(test)]
 mod attack_tests;
 #[cfg(test)]
+mod loan_tests;
+#[cfg(test)]
 mod property_tests;
 #[cfg(test)]
 mod vector_tests;

@@ -2,7 +2,7 @@
 
 use entente_lexicon::{Did, MessageId, RecordPath, Timestamp};
 use entente_memory::repo::Cid;
-use entente_trust::memory::DekId;
+use entente_trust::memory::{DekId, Place};
 use worker::SqlStorageValue;
 
 use crate::agent::memory::store::{MemoryStore, StoredRecord, cid, dek, names, path, texts};
@@ -41,6 +41,17 @@ pub(super) struct StoredShared {
     pub(super) epoch: u32,
     pub(super) block: Vec<u8>,
     pub(super) received_at: Timestamp,
+}
+
+impl StoredShared {
+    /// Where the record stands in its owner's memory.
+    pub(super) fn place(&self) -> Place<'_> {
+        Place {
+            owner: &self.owner,
+            collection: self.path.collection().as_str(),
+            rkey: self.path.rkey().as_str(),
+        }
+    }
 }
 
 /// A record that is coming in.

@@ -9,7 +9,7 @@ use entente_memory::repo::Cid;
 use entente_memory::repo::block::parse_cid_text;
 use entente_memory::sealed::{Sealed, record_cid};
 use entente_trust::memory::share::{RecipientSecret, Share, peek};
-use entente_trust::memory::{DekId, Place, record, wrap};
+use entente_trust::memory::{Dek, DekId, Place, record, wrap};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -198,12 +198,7 @@ impl Core {
     pub(super) fn list_shared(&self, query: &SharedQuery) -> Result<SharedList, ApiError> {
         let me = self.identity()?;
         if let Some(uri) = given(&query.uri) {
-            let found = self.memory.store.shared(uri)?.ok_or_else(|| {
-                ApiError::not_found(
-                    "UNKNOWN_RECORD",
-                    "Nothing of this URI is shared with this agent.",
-                )
-            })?;
+            let found = self.memory.store.shared(uri)?.ok_or_else(unknown_shared)?;
             return Ok(SharedList {
                 records: vec![self.shared_view(&me, &found)?],
                 cursor: None,
@@ -225,16 +220,28 @@ impl Core {
         })
     }
 
-    fn shared_view(&self, me: &Me, shared: &StoredShared) -> Result<SharedRecord, ApiError> {
-        let place = Place {
-            owner: &shared.owner,
-            collection: shared.path.collection().as_str(),
-            rkey: shared.path.rkey().as_str(),
-        };
+    /// Finds a record that is shared with this agent. Returns it, its key and what it says.
+    pub(super) fn open_shared(
+        &self,
+        me: &Me,
+        uri: &str,
+    ) -> Result<(StoredShared, Dek, Vec<u8>), ApiError> {
+        let shared = self.memory.store.shared(uri)?.ok_or_else(unknown_shared)?;
+        let (dek, plain) = self.unsealed(me, &shared)?;
+        Ok((shared, dek, plain))
+    }
+
+    fn unsealed(&self, me: &Me, shared: &StoredShared) -> Result<(Dek, Vec<u8>), ApiError> {
+        let place = shared.place();
         let ring = self.ring(me)?;
         let dek = wrap::unwrap(&ring, &place, shared.dek, &shared.wrap).map_err(damaged)?;
         let sealed = Sealed::decode(&shared.block).map_err(ApiError::internal)?;
         let plain = record::open(&dek, &place, shared.version, sealed.envelope).map_err(damaged)?;
+        Ok((dek, plain.to_vec()))
+    }
+
+    fn shared_view(&self, me: &Me, shared: &StoredShared) -> Result<SharedRecord, ApiError> {
+        let (_dek, plain) = self.unsealed(me, shared)?;
         Ok(SharedRecord {
             uri: format!("at://{}/{}", shared.owner, shared.path),
             owner: format!("{}@{}", shared.owner, shared.host),
@@ -244,6 +251,13 @@ impl Core {
             record: Value::Object(object(&plain)?),
         })
     }
+}
+
+fn unknown_shared() -> ApiError {
+    ApiError::not_found(
+        "UNKNOWN_RECORD",
+        "Nothing of this URI is shared with this agent.",
+    )
 }
 
 /// What is to be done with a part, before anything of it is opened.

@@ -21,6 +21,7 @@
 
 mod decoder;
 mod encoder;
+mod loan;
 mod part;
 mod reader;
 
@@ -34,6 +35,7 @@ use super::{Dek, MemoryError, Place};
 
 pub use decoder::BlobDecoder;
 pub use encoder::BlobEncoder;
+pub use loan::BlobLoan;
 pub use part::{BlobSealer, PartDigest};
 pub use reader::BlobReader;
 

@@ -39,6 +39,10 @@ impl BlobReader {
         Ok(Self { chunks, size })
     }
 
+    pub(super) const fn of(chunks: Chunks, size: u64) -> Self {
+        Self { chunks, size }
+    }
+
     /// Returns the length of the plaintext in bytes.
     #[must_use]
     pub const fn size(&self) -> u64 {
@@ -60,10 +64,7 @@ impl BlobReader {
     /// Returns where a chunk lies in the stored body; empty beyond the end.
     #[must_use]
     pub fn range(&self, index: u64) -> Range<u64> {
-        let end = sealed_length(self.size);
-        let start = index.saturating_mul(SEALED_CHUNK_LENGTH as u64).min(end);
-        let next = start.saturating_add(SEALED_CHUNK_LENGTH as u64).min(end);
-        start..next
+        place_of(self.size, index)
     }
 
     /// Opens the chunk at `index`; `sealed` is what lies at its [`BlobReader::range`].
@@ -118,6 +119,14 @@ impl BlobReader {
             front.is_some_and(|front| self.try_at(*other, front).is_some())
         })
     }
+}
+
+/// Where a chunk of a blob of this length lies in its body; empty beyond the end.
+pub(super) fn place_of(size: u64, index: u64) -> Range<u64> {
+    let end = sealed_length(size);
+    let start = index.saturating_mul(SEALED_CHUNK_LENGTH as u64).min(end);
+    let next = start.saturating_add(SEALED_CHUNK_LENGTH as u64).min(end);
+    start..next
 }
 
 impl fmt::Debug for BlobReader {

@@ -1,9 +1,12 @@
 //! Blobs: what is too long for a record, sealed in chunks in the bucket, under a random name.
 //!
-//! An upload comes in parts ([`upload`]), is read back whole or by range ([`read`]), and lives as
-//! long as a record refers to it ([`sweep`] deletes what none does). SQLite says what there is; the
+//! An upload comes in parts ([`upload`]), is read back whole or by range ([`read`]), by those whom a
+//! record is shared with too ([`lend`], [`borrow`]), and lives as long as a record refers to it
+//! ([`sweep`] deletes what none does). SQLite says what there is; the
 //! bucket holds noise.
 
+mod borrow;
+mod lend;
 mod read;
 mod store;
 mod sweep;
@@ -48,8 +51,10 @@ pub(super) struct Blobs {
     pub(super) store: BlobStore,
     /// Uploads and completions that are being worked on.
     writers: Rc<Cell<u32>>,
-    /// Blobs on their way out.
+    /// Blobs on their way to the agent itself.
     readers: Rc<Cell<u32>>,
+    /// Blobs on their way to others.
+    guests: Rc<Cell<u32>>,
     /// Whether what is not needed is being deleted.
     tending: Rc<Cell<u32>>,
 }
@@ -75,12 +80,19 @@ struct ListQuery {
     limit: Option<String>,
 }
 
+/// Which record, of another agent, the blob is read by.
+#[derive(Deserialize)]
+struct ReadQuery {
+    uri: Option<String>,
+}
+
 impl Blobs {
     pub(super) fn new(db: Rc<Sqlite>) -> Self {
         Self {
             store: BlobStore::new(db),
             writers: Rc::default(),
             readers: Rc::default(),
+            guests: Rc::default(),
             tending: Rc::default(),
         }
     }
@@ -132,7 +144,13 @@ impl Core {
             (Method::Post, [id, "complete"]) if is_upload => {
                 Response::from_json(&self.complete_upload(id).await?)?
             }
-            (Method::Get | Method::Head, [cid]) => self.read_blob(request, cid).await?,
+            (Method::Get | Method::Head, [cid]) => {
+                let asked: ReadQuery = request.query()?;
+                match given(&asked.uri) {
+                    Some(uri) => self.borrow_blob(request, cid, uri).await?,
+                    None => self.read_blob(request, cid).await?,
+                }
+            }
             (Method::Delete, [cid]) => {
                 self.delete_blob(cid)?;
                 Response::empty()?.with_status(204)

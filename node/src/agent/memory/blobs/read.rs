@@ -3,9 +3,11 @@
 //! Nothing goes out that did not open. The first chunks are opened before anything is answered, so
 //! that what is damaged there is named; a chunk that does not open later breaks the answer off.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::pin::Pin;
+use std::rc::Rc;
 
 use entente_trust::memory::blob::{BlobReader, CHUNK_LENGTH, sealed_length};
 use entente_trust::memory::{DekId, MemoryError};
@@ -13,23 +15,23 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use worker::worker_sys::FixedLengthStream as JsFixedLengthStream;
 use worker::{FixedLengthStream, Method, Request, Response, ResponseBody, console_error};
 
-use super::{Details, Place, busy, damaged, details, key_of, path_of};
+use super::{Details, Place, StoredBlob, busy, damaged, details, key_of, path_of};
 use crate::agent::core::Core;
 use crate::agent::identity::Me;
 use crate::agent::memory::keys::place;
 use crate::error::ApiError;
 use crate::store::bucket::Bucket;
 
-/// Blobs of one agent on their way out at the same time.
-const MAX_READERS: u32 = 4;
+/// Blobs of one agent on their way to it at the same time; as many are on their way to others.
+pub(super) const MAX_READERS: u32 = 4;
 /// Chunks that are opened before anything is answered: 1 MiB.
 const AHEAD: usize = 16;
-const CHUNK: u64 = CHUNK_LENGTH as u64;
+pub(super) const CHUNK: u64 = CHUNK_LENGTH as u64;
 
-type Body = Pin<Box<dyn Stream<Item = worker::Result<Vec<u8>>>>>;
+pub(super) type Body = Pin<Box<dyn Stream<Item = worker::Result<Vec<u8>>>>>;
 
 /// A range of a blob on its way out.
-struct Pieces {
+pub(super) struct Pieces {
     reader: BlobReader,
     body: Body,
     /// What has come and is no whole chunk yet.
@@ -40,7 +42,35 @@ struct Pieces {
     _place: Place,
 }
 
+/// A blob, where to read it, and for whom.
+pub(super) struct Opening<'a> {
+    /// The places of those who read.
+    pub(super) places: &'a Rc<Cell<u32>>,
+    /// The object's random name, and its key.
+    pub(super) blob: (&'a str, DekId),
+    /// Bytes of the plaintext.
+    pub(super) range: Range<u64>,
+}
+
 impl Pieces {
+    /// Takes a body that begins with the chunk `first`.
+    pub(super) fn new(
+        reader: BlobReader,
+        body: Body,
+        first: u64,
+        range: Range<u64>,
+        place: Place,
+    ) -> Self {
+        Self {
+            reader,
+            body,
+            waiting: Vec::new(),
+            next: first,
+            range,
+            _place: place,
+        }
+    }
+
     /// Returns the next piece of plaintext; nothing after the last.
     async fn piece(&mut self) -> Result<Option<Vec<u8>>, ApiError> {
         let start = self.next.saturating_mul(CHUNK);
@@ -64,6 +94,24 @@ impl Pieces {
         let from = within(self.range.start).min(to);
         Ok(plain.get(from..to).map(<[u8]>::to_vec))
     }
+
+    /// Opens the first pieces. Returns a stream of all, a piece for each chunk.
+    pub(super) async fn body(mut self) -> Result<Body, ApiError> {
+        let mut opened = VecDeque::new();
+        while opened.len() < AHEAD
+            && let Some(piece) = self.piece().await?
+        {
+            opened.push_back(piece);
+        }
+        let rest = stream::try_unfold(self, |mut pieces| async move {
+            let piece = pieces.piece().await.map_err(|error| {
+                console_error!("a blob is broken off: {error}");
+                worker::Error::from(error.to_string())
+            })?;
+            Ok::<_, worker::Error>(piece.map(|piece| (piece, pieces)))
+        });
+        Ok(Box::pin(stream::iter(opened).map(Ok).chain(rest)))
+    }
 }
 
 impl Core {
@@ -76,31 +124,65 @@ impl Core {
         let me = self.identity()?;
         let (_, blob) = self.known_blob(&me, cid)?;
         let details = details(&me, &blob)?;
-        let asked = request.headers().get("range")?;
-        let range = match asked.as_deref().map(|text| range_of(text, details.size)) {
-            None | Some(Asked::Everything) => None,
-            Some(Asked::Range(range)) => Some(range),
-            Some(Asked::Beyond) => return Err(beyond(details.size)),
-        };
+        self.send_blob(request, (&me, &blob, &details), &self.memory.blobs.readers)
+            .await
+    }
+
+    /// Answers anyone with a blob that a public record refers to.
+    pub(in crate::agent) async fn read_public_blob(
+        &self,
+        request: &Request,
+        cid: &str,
+    ) -> Result<Response, ApiError> {
+        let not_found =
+            || ApiError::new(400, "BlobNotFound", "No public record refers to this blob.");
+        if !self.memory.is_used()? {
+            return Err(not_found());
+        }
+        self.memory.prepare()?;
+        let me = self.identity()?;
+        let (name, blob) = self.known_blob(&me, cid).map_err(|_error| not_found())?;
+        if !self.memory.blobs.store.is_public(&name)? {
+            return Err(not_found());
+        }
+        let details = details(&me, &blob)?;
+        self.send_blob(request, (&me, &blob, &details), &self.memory.blobs.guests)
+            .await
+    }
+
+    async fn send_blob(
+        &self,
+        request: &Request,
+        (me, blob, details): (&Me, &StoredBlob, &Details),
+        places: &Rc<Cell<u32>>,
+    ) -> Result<Response, ApiError> {
+        let range = asked_range(request, details.size)?;
         let body = if request.method() == Method::Head {
             None
         } else {
-            let whole = range.clone().unwrap_or(0..details.size);
-            let opened = self.open_range(&me, (&blob.rkey, blob.dek), &details, whole);
-            Some(opened.await?)
+            let opening = Opening {
+                places,
+                blob: (&blob.rkey, blob.dek),
+                range: range.clone().unwrap_or(0..details.size),
+            };
+            Some(self.open_range(me, details, opening).await?)
         };
-        respond(&details, range, body)
+        respond(details, range, body)
     }
 
     /// Opens a range: returns a stream whose first pieces are opened already.
-    async fn open_range(
+    pub(super) async fn open_range(
         &self,
         me: &Me,
-        (rkey, dek): (&str, DekId),
         details: &Details,
-        range: Range<u64>,
+        opening: Opening<'_>,
     ) -> Result<Body, ApiError> {
-        let readers = Place::take(&self.memory.blobs.readers, MAX_READERS);
+        let Opening {
+            places,
+            blob: (rkey, dek),
+            range,
+        } = opening;
+        let readers = Place::take(places, MAX_READERS);
         let path = path_of(rkey)?;
         let dek = self.open_dek(me, &path, dek)?;
         let reader = BlobReader::open(&dek, &place(me, &path), &details.header, details.size);
@@ -115,28 +197,10 @@ impl Core {
         let last = BlobReader::chunk_at(range.end.saturating_sub(1));
         let sealed = reader.range(first).start..reader.range(last).end;
         let body = bucket.stream(&key, sealed).await?.ok_or_else(missing)?;
-        let mut pieces = Pieces {
-            reader,
-            body: Box::pin(body),
-            waiting: Vec::new(),
-            next: first,
-            range,
-            _place: readers.ok_or_else(busy)?,
-        };
-        let mut opened = VecDeque::new();
-        while opened.len() < AHEAD
-            && let Some(piece) = pieces.piece().await?
-        {
-            opened.push_back(piece);
-        }
-        let rest = stream::try_unfold(pieces, |mut pieces| async move {
-            let piece = pieces.piece().await.map_err(|error| {
-                console_error!("a blob is broken off: {error}");
-                worker::Error::from(error.to_string())
-            })?;
-            Ok::<_, worker::Error>(piece.map(|piece| (piece, pieces)))
-        });
-        Ok(Box::pin(stream::iter(opened).map(Ok).chain(rest)))
+        let place = readers.ok_or_else(busy)?;
+        Pieces::new(reader, Box::pin(body), first, range, place)
+            .body()
+            .await
     }
 }
 
@@ -159,7 +223,8 @@ async fn diagnose(
     Ok(damaged(error.unwrap_or(MemoryError::BlobExtended)))
 }
 
-fn respond(
+/// Answers with a blob, or with a range of it; without a body, what `HEAD` is answered.
+pub(super) fn respond(
     details: &Details,
     range: Option<Range<u64>>,
     body: Option<Body>,
@@ -190,6 +255,16 @@ fn respond(
     let place = format!("bytes {}-{last}/{}", range.start, details.size);
     headers.set("content-range", &place)?;
     Ok(response.with_status(206))
+}
+
+/// Returns the range that a request asks for; nothing if it asks for everything.
+pub(super) fn asked_range(request: &Request, size: u64) -> Result<Option<Range<u64>>, ApiError> {
+    let asked = request.headers().get("range")?;
+    match asked.as_deref().map(|text| range_of(text, size)) {
+        None | Some(Asked::Everything) => Ok(None),
+        Some(Asked::Range(range)) => Ok(Some(range)),
+        Some(Asked::Beyond) => Err(beyond(size)),
+    }
 }
 
 /// What a `Range` header asks for.

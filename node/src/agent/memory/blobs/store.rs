@@ -6,8 +6,8 @@
 use std::rc::Rc;
 
 use entente_lexicon::{RecordPath, Timestamp};
-use entente_trust::memory::DekId;
 use entente_trust::memory::blob::PartDigest;
+use entente_trust::memory::{DekId, Level};
 
 use crate::agent::memory::store::{MemoryStore, dek, names, path, texts};
 use crate::params;
@@ -294,6 +294,32 @@ impl BlobStore {
             "UPDATE blobs SET referred = 1 WHERE name = ? AND referred = 0",
             params![name],
         )
+    }
+
+    /// Tells whether a version of a record refers to a blob.
+    pub(super) fn refers(
+        &self,
+        path: &RecordPath,
+        version: u64,
+        name: &[u8],
+    ) -> Result<bool, StoreError> {
+        let [collection, rkey] = texts(path);
+        let row = self.db.row(
+            "SELECT 1 FROM blob_refs WHERE collection = ? AND rkey = ? AND version = ? AND name = ?",
+            params![collection, rkey, version, name],
+        )?;
+        Ok(row.is_some())
+    }
+
+    /// Tells whether a public record, as it is now, refers to a blob.
+    pub(super) fn is_public(&self, name: &[u8]) -> Result<bool, StoreError> {
+        let row = self.db.row(
+            "SELECT 1 FROM blob_refs b JOIN records r
+                ON r.collection = b.collection AND r.rkey = b.rkey AND r.version = b.version
+             WHERE b.name = ? AND r.level = ? LIMIT 1",
+            params![name, Level::Public.as_str()],
+        )?;
+        Ok(row.is_some())
     }
 
     /// Returns the names of what a record, in any version that is kept, refers to.
