@@ -2,6 +2,8 @@
 //
 //   node repo.mjs verify <folder>   expected.json, repo.car and proof-N.car, made by Rust
 //   node repo.mjs make <folder>     order.json; writes repo.car, prints the root
+//   node repo.mjs diff <folder>     wanted.json, base.car and repo.car, which has what came after base.car; prints the writes
+//   node repo.mjs blocks <folder>   repo.car, which needs no root; prints the CIDs of its blocks, verified
 //   node repo.mjs read <folder>     wanted.json (did, key), repo.car; prints what it says, verified
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -79,6 +81,23 @@ async function readRepo() {
   console.log(JSON.stringify({ head: head.toString(), rev: commit.rev, records }));
 }
 
+/** Takes the archive of what came since up on an older one of the same repo. */
+async function diff() {
+  const { did, key } = JSON.parse(read("wanted.json"));
+  const base = await repo.readCarWithRoot(read("base.car"));
+  const before = await repo.Repo.load(new repo.MemoryBlockstore(base.blocks), base.root);
+  const { writes, commit } = await repo.verifyDiffCar(before, read("repo.car"), did, key);
+  const { blocks } = await repo.readCarWithRoot(read("repo.car"));
+  const shown = writes.map(({ action, collection, rkey }) => ({ action, path: `${collection}/${rkey}` }));
+  console.log(JSON.stringify({ head: commit.cid.toString(), rev: commit.rev, writes: shown, blocks: blocks.size }));
+}
+
+async function listBlocks() {
+  const { roots, blocks } = await repo.readCar(read("repo.car"));
+  const cids = [...blocks.entries()].map(({ cid }) => cid.toString());
+  console.log(JSON.stringify({ roots: roots.length, cids }));
+}
+
 async function make() {
   const { did, seed, records } = JSON.parse(read("order.json"));
   const keypair = await Secp256k1Keypair.import(seed);
@@ -98,4 +117,4 @@ async function make() {
   console.log(made.commit.data.toString());
 }
 
-await { verify, make, read: readRepo }[command]();
+await { verify, make, read: readRepo, diff, blocks: listBlocks }[command]();

@@ -336,7 +336,7 @@ pub async fn open(stub: &Stub, path: &str, request: &str) -> Result<Response, Ap
     let mut init = RequestInit::new();
     init.with_method(Method::Get).with_headers(headers);
     let call = Request::new_with_init(&format!("{ORIGIN}{path}"), &init)?;
-    Ok(ask(stub, &call).await?.into())
+    Ok(ask(stub, call.inner()).await?.into())
 }
 
 /// Reports events to the relay. Callers batch: at most one call every 100 ms.

@@ -26,18 +26,18 @@ pub(super) fn delete(agent: &Agent, record: &Value) {
     assert_eq!(agent.client.delete(&path(agent, record, "")).status, 204);
 }
 
-/// Begins an import whose body breaks off after `sent` bytes, and keeps its socket open.
-pub(super) fn begin(network: &Network, agent: &Agent, archive: &[u8], sent: usize) -> TcpStream {
+/// Begins an import whose body of `announced` bytes breaks off after these, and keeps its socket open.
+pub(super) fn begin(network: &Network, agent: &Agent, announced: usize, sent: &[u8]) -> TcpStream {
     let mut socket = TcpStream::connect(network.url.trim_start_matches("http://")).unwrap();
     let head = format!(
         "POST {} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n",
         agent.path("/memory/import"),
         network.host,
         agent.token,
-        archive.len()
+        announced
     );
     socket.write_all(head.as_bytes()).unwrap();
-    socket.write_all(&archive[..sent]).unwrap();
+    socket.write_all(sent).unwrap();
     socket.flush().unwrap();
     socket
 }
@@ -136,7 +136,7 @@ fn an_import_that_is_killed_leaves_everything_or_nothing_and_can_be_repeated() {
         delete(&agent, record);
     }
     // In the middle of the upload: another one is told to wait, which shows that this one is in.
-    let open = begin(alpha, &agent, &archive, archive.len() / 2);
+    let open = begin(alpha, &agent, archive.len(), &archive[..archive.len() / 2]);
     wait_for("the import to be under way", PATIENCE, || {
         let reply = import(&agent, &[]);
         (reply.status == 409).then(|| reply.refused(409, "IMPORT_RUNNING"))
@@ -153,7 +153,7 @@ fn an_import_that_is_killed_leaves_everything_or_nothing_and_can_be_repeated() {
                 let path = agent.path("/memory/import");
                 agent.client.attempt("POST", &path, &CAR, &archive).is_ok()
             });
-            let whole = begin(alpha, &agent, &archive, archive.len());
+            let whole = begin(alpha, &agent, archive.len(), &archive);
             deployment.kill9("alpha");
             drop(whole);
             importing.join().unwrap();

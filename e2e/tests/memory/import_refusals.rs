@@ -131,8 +131,8 @@ fn what_is_no_archive_or_was_changed_is_refused() {
 fn more_than_is_taken_at_once_is_refused_before_it_comes() {
     let (agent, kept, _archive) = prepared("overfed-importer");
     let (_turn, deployment) = deployment();
-    let announced = vec![0; 64 * 1024 * 1024 + 1];
-    let mut socket = begin(deployment.network("alpha"), &agent, &announced, 0);
+    let announced = 2_304 * 1024 * 1024 + 1;
+    let mut socket = begin(deployment.network("alpha"), &agent, announced, &[]);
     let mut answer = [0; 1024];
     let read = socket.read(&mut answer).unwrap();
     let answer = String::from_utf8_lossy(&answer[..read]).into_owned();

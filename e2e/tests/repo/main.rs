@@ -5,8 +5,10 @@
     reason = "tests report by panicking"
 )]
 
+mod overtaken;
 mod records;
 mod serving;
+mod since;
 mod stream;
 
 use std::fs;
@@ -26,15 +28,27 @@ fn deployment() -> &'static Deployment {
 /// Has the reference implementation verify an archive: `None` if it does not believe it, else
 /// `{head, rev, records: [{path, cid, text}]}`.
 fn judged(archive: &[u8], did: &str, key: &str, name: &str) -> Option<Value> {
+    asked("read", &[("repo.car", archive)], (did, key), name)
+}
+
+/// Asks the reference implementation about archives: `None` if it believes them not.
+fn asked(
+    command: &str,
+    archives: &[(&str, &[u8])],
+    (did, key): (&str, &str),
+    name: &str,
+) -> Option<Value> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("repo.car"), archive).unwrap();
+    for (file, archive) in archives {
+        fs::write(folder.join(file), archive).unwrap();
+    }
     let wanted = json!({ "did": did, "key": format!("did:key:{key}") });
     fs::write(folder.join("wanted.json"), wanted.to_string()).unwrap();
     let output = Command::new("node")
         .arg(root().join("e2e/oracles/repo.mjs"))
-        .arg("read")
+        .arg(command)
         .arg(&folder)
         .output()
         .unwrap();

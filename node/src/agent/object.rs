@@ -188,7 +188,7 @@ impl Core {
             }
             (Method::Get, "/lend") => Ok(Response::from_json(&self.reader_of(&request)?)?),
             (Method::Get, "/lend/chunks") => self.lend_blob(&request).await,
-            (Method::Get, "/export") => self.archive(RepoTree::Private),
+            (Method::Get, "/export") => self.archive(RepoTree::Private, None),
             (Method::Get, path) => {
                 match (path.strip_prefix("/messages/"), path.strip_prefix("/xrpc/")) {
                     (Some(id), _) => Ok(Response::from_json(&self.status(id)?)?),

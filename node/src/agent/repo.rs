@@ -87,11 +87,12 @@ impl Core {
         if let Some(before) = before.as_ref().filter(same) {
             return Ok(before.clone());
         }
-        nodes.change(&diff)?;
         let micros = internal::now().0.saturating_mul(1_000);
+        let rev = Tid::after(before.as_ref().map(|before| &before.commit.rev), micros, 0);
+        nodes.change(&diff, &rev)?;
         let commit = Commit {
             did: did.clone(),
-            rev: Tid::after(before.as_ref().map(|before| &before.commit.rev), micros, 0),
+            rev,
             data,
         };
         let signed = commit.sign(key);

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::vec::IntoIter;
 
-use entente_lexicon::{Nsid, RecordKey, RecordPath, Timestamp};
-use entente_memory::repo::block::parse_cid_text;
+use entente_lexicon::{Nsid, RecordKey, RecordPath, Tid, Timestamp};
+use entente_memory::repo::block::{Blocks as _, parse_cid_text};
 use entente_memory::repo::import::write_proof;
 use entente_memory::repo::json::to_json;
+use entente_memory::repo::node::{EntryData, NodeData};
 use entente_memory::repo::walk::{Item, Range, Walk, path};
 use entente_memory::repo::{Cid, Key, car};
 use entente_memory::sealed::{Sealed, SealedKey, record_cid};
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use worker::{Request, Response};
 
 use crate::agent::core::Core;
+use crate::agent::memory::Holding;
 use crate::agent::repo::RepoTree;
 use crate::agent::store::AgentStore;
 use crate::error::ApiError;
@@ -33,6 +35,8 @@ const MAX_ARCHIVES: u32 = 4;
 const PIECE_BYTES: usize = 64 * 1024;
 const DEFAULT_PAGE: usize = 50;
 const MAX_PAGE: usize = 100;
+/// Blocks that are asked for at once.
+const MAX_BLOCKS: usize = 50;
 const CAR: &str = "application/vnd.ipld.car";
 
 /// How much of the public repo is being read, by whomever.
@@ -85,6 +89,8 @@ struct Outgoing {
     store: AgentStore,
     items: IntoIter<Item>,
     ready: Vec<u8>,
+    /// What writes took away since; nothing where there are no records.
+    holding: Option<Holding>,
     _place: Place,
 }
 
@@ -97,8 +103,11 @@ impl Outgoing {
                 Some(Item::Node(cid, node)) => car::append(&mut piece, &cid, &node),
                 Some(Item::Leaf(key, cid)) => {
                     let at = RecordPath::parse(key.as_str()).map_err(ApiError::internal)?;
-                    let block = self.store.record_block(&at, &cid)?;
-                    // A write has overtaken the archive. Whoever reads it sees that it is cut short.
+                    let block = match self.store.record_block(&at, &cid)? {
+                        Some(block) => Some(block),
+                        None => self.held(&cid.to_bytes())?,
+                    };
+                    // Whoever reads an archive that took too long sees that it is cut short.
                     let block = block.ok_or_else(|| ApiError::internal("an archive overtaken"))?;
                     car::append(&mut piece, &cid, &block);
                     self.append_key(&mut piece, &block)?;
@@ -109,13 +118,23 @@ impl Outgoing {
         Ok(piece)
     }
 
+    fn held(&self, id: &[u8]) -> Result<Option<Vec<u8>>, ApiError> {
+        let Some(holding) = &self.holding else {
+            return Ok(None);
+        };
+        Ok(holding.held(id)?)
+    }
+
     /// Appends what wraps the key of a sealed record, so that whoever has the agent's own keys can
     /// import it even where the row is gone.
     fn append_key(&self, piece: &mut Vec<u8>, block: &[u8]) -> Result<(), ApiError> {
         let Ok(Sealed { dek, .. }) = Sealed::decode(block) else {
             return Ok(());
         };
-        let row = self.store.key_row(dek)?;
+        let row = match self.store.key_row(dek)? {
+            Some(row) => Some(row),
+            None => self.held(dek.as_bytes())?,
+        };
         let row = row.ok_or_else(|| ApiError::internal("a record's key is not wrapped"))?;
         let block = SealedKey { dek, row: &row }.encode();
         car::append(piece, &record_cid(&block), &block);
@@ -124,21 +143,28 @@ impl Outgoing {
 }
 
 /// The query of a request.
-struct Query(BTreeMap<String, String>);
+struct Query {
+    given: BTreeMap<String, String>,
+    /// The one parameter that may be there more than once.
+    cids: Vec<String>,
+}
 
 impl Query {
     fn of(request: &Request) -> Result<Self, ApiError> {
         let url = request.url()?;
-        let pairs = url.query_pairs();
-        Ok(Self(
-            pairs
-                .map(|(k, v)| (k.into_owned(), v.into_owned()))
-                .collect(),
-        ))
+        let pairs = || {
+            let pairs = url.query_pairs();
+            pairs.map(|(name, value)| (name.into_owned(), value.into_owned()))
+        };
+        let cids = pairs().filter(|(name, _)| name == "cids");
+        Ok(Self {
+            given: pairs().collect(),
+            cids: cids.map(|(_, value)| value).collect(),
+        })
     }
 
     fn given(&self, name: &str) -> Option<&str> {
-        let text = self.0.get(name).map(String::as_str);
+        let text = self.given.get(name).map(String::as_str);
         text.filter(|text| !text.is_empty())
     }
 
@@ -179,7 +205,18 @@ impl Core {
             return Err(too_many());
         }
         match method {
-            "com.atproto.sync.getRepo" => self.archive(RepoTree::Public),
+            "com.atproto.sync.getRepo" => {
+                let since = query.given("since").map(Tid::parse).transpose();
+                let since = since.map_err(|error| invalid(format!("`since`: {error}.")))?;
+                self.archive(RepoTree::Public, since.as_ref())
+            }
+            "com.atproto.sync.getBlocks" => self.blocks(&query.cids),
+            "com.atproto.sync.getRepoStatus" => {
+                let (did, rev) = (self.identity()?.did.clone(), self.head(RepoTree::Public)?);
+                let rev = rev.commit.rev;
+                let status = json!({ "did": did, "active": true, "rev": rev });
+                Ok(Response::from_json(&status)?)
+            }
             "com.atproto.sync.getLatestCommit" => {
                 let head = self.head(RepoTree::Public)?;
                 let (cid, rev) = (head.cid().to_string(), head.commit.rev);
@@ -200,8 +237,13 @@ impl Core {
         }
     }
 
-    /// Sends a whole repo as a CAR archive.
-    pub(super) fn archive(&self, tree: RepoTree) -> Result<Response, ApiError> {
+    /// Sends a whole repo as a CAR archive; or what of it came after a revision, the commit before all
+    /// else.
+    pub(super) fn archive(
+        &self,
+        tree: RepoTree,
+        since: Option<&Tid>,
+    ) -> Result<Response, ApiError> {
         let archives = &self.repo_reads.archives;
         if archives.get() >= MAX_ARCHIVES {
             return Err(too_many());
@@ -210,7 +252,10 @@ impl Core {
         let place = Place(Rc::clone(archives));
         let head = self.head(tree)?;
         let nodes = self.store.nodes(tree);
-        let items: Vec<Item> = Walk::new(&nodes, &head.commit.data).collect::<Result<_, _>>()?;
+        let items: Vec<Item> = match since {
+            Some(since) => items_since(nodes.since(since)?)?,
+            None => Walk::new(&nodes, &head.commit.data).collect::<Result<_, _>>()?,
+        };
         let cid = head.cid();
         let mut ready = car::header(&cid);
         car::append(&mut ready, &cid, &head.encode());
@@ -218,6 +263,7 @@ impl Core {
             store: self.store.clone(),
             items: items.into_iter(),
             ready,
+            holding: self.hold_records()?,
             _place: place,
         };
         let pieces = stream::try_unfold(outgoing, |mut outgoing| async move {
@@ -226,6 +272,34 @@ impl Core {
             Ok::<_, worker::Error>((!piece.is_empty()).then_some((piece, outgoing)))
         });
         car_headers(Response::from_stream(pieces)?)
+    }
+
+    /// Sends blocks of the public repo by their CIDs: its commit, its nodes, its records.
+    fn blocks(&self, wanted: &[String]) -> Result<Response, ApiError> {
+        if wanted.is_empty() || wanted.len() > MAX_BLOCKS {
+            return Err(invalid(format!("`cids` names 1 to {MAX_BLOCKS} blocks.")));
+        }
+        let head = self.head(RepoTree::Public)?;
+        let nodes = self.store.nodes(RepoTree::Public);
+        let mut archive = car::header_without_root();
+        for text in wanted {
+            let cid = parse_cid_text(text).map_err(|error| invalid(format!("`cids`: {error}.")))?;
+            let block = if cid == head.cid() {
+                Some(head.encode())
+            } else if let Some(node) = nodes.block(&cid)? {
+                Some(node)
+            } else if self.has_records()? {
+                self.store.public_record(&cid)?
+            } else {
+                None
+            };
+            let block = block.ok_or_else(|| {
+                let message = format!("The public repo has no block {cid}.");
+                ApiError::new(400, "BlockNotFound", message)
+            })?;
+            car::append(&mut archive, &cid, &block);
+        }
+        car_headers(Response::from_bytes(archive)?)
     }
 
     /// Sends the proof of what the public repo says of one path.
@@ -295,6 +369,19 @@ impl Core {
             None => json!({ "records": records }),
         })
     }
+}
+
+/// What these nodes are and lead to. Some of the records may be older than their nodes: they are sent
+/// once more.
+fn items_since(nodes: Vec<(Cid, Vec<u8>)>) -> Result<Vec<Item>, ApiError> {
+    let mut items = Vec::new();
+    for (cid, bytes) in nodes {
+        let node = NodeData::decode(&bytes).map_err(ApiError::internal)?;
+        items.push(Item::Node(cid, bytes));
+        let leaf = |entry: EntryData| Item::Leaf(entry.key, entry.value);
+        items.extend(node.entries.into_iter().map(leaf));
+    }
+    Ok(items)
 }
 
 fn car_headers(response: Response) -> Result<Response, ApiError> {

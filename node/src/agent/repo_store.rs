@@ -5,20 +5,21 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use data_encoding::HEXLOWER;
-use entente_lexicon::RecordPath;
+use entente_lexicon::{RecordPath, Tid};
+use entente_memory::repo::block::parse_cid;
 use entente_memory::repo::{Blocks, Cid, Diff};
-use entente_trust::memory::DekId;
+use entente_trust::memory::{DekId, Level};
 use serde::Serialize;
 
 use crate::agent::repo::RepoTree;
 use crate::agent::store::AgentStore;
 use crate::params;
-use crate::store::sqlite::{Sqlite, StoreError};
+use crate::store::sqlite::{Row, Sqlite, StoreError};
 
 /// Creates what is missing, with the agent's other tables.
 pub(super) const REPO_SCHEMA: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS repo_nodes(
-        tree INTEGER NOT NULL, cid BLOB NOT NULL, node BLOB NOT NULL,
+        tree INTEGER NOT NULL, cid BLOB NOT NULL, node BLOB NOT NULL, rev TEXT NOT NULL,
         PRIMARY KEY(tree, cid)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS repo_heads(tree INTEGER PRIMARY KEY, head BLOB NOT NULL)",
 ];
@@ -87,16 +88,17 @@ impl Blocks for Nodes {
 }
 
 impl Nodes {
-    /// Stores the nodes that a change made, and removes those that it left behind.
-    pub(super) fn change(&self, diff: &Diff) -> Result<(), StoreError> {
+    /// Stores the nodes that a change made, by the revision that it makes, and removes those that it left
+    /// behind.
+    pub(super) fn change(&self, diff: &Diff, rev: &Tid) -> Result<(), StoreError> {
         let (short, long): (Vec<_>, Vec<_>) = diff
             .new
             .iter()
             .partition(|(_cid, node)| node.len() <= MAX_SHORT_NODE);
         for (cid, node) in long {
             self.db.exec(
-                "INSERT INTO repo_nodes(tree, cid, node) VALUES(?, ?, ?)",
-                params![self.tree, cid.to_bytes(), node],
+                "INSERT INTO repo_nodes(tree, cid, node, rev) VALUES(?, ?, ?, ?)",
+                params![self.tree, cid.to_bytes(), node, rev.as_str()],
             )?;
         }
         for some in short.chunks(NODES_A_STATEMENT) {
@@ -105,9 +107,9 @@ impl Nodes {
             };
             let list: Vec<_> = some.iter().map(hex).collect();
             self.db.exec(
-                "INSERT INTO repo_nodes(tree, cid, node)
-                 SELECT ?1, unhex(value ->> 0), unhex(value ->> 1) FROM json_each(?2)",
-                params![self.tree, json(&list)],
+                "INSERT INTO repo_nodes(tree, cid, node, rev)
+                 SELECT ?1, unhex(value ->> 0), unhex(value ->> 1), ?3 FROM json_each(?2)",
+                params![self.tree, json(&list), rev.as_str()],
             )?;
         }
         for (cid, node) in &diff.new {
@@ -125,6 +127,21 @@ impl Nodes {
             some.iter().for_each(|cid| self.cache.forget(cid));
         }
         Ok(())
+    }
+}
+
+impl Nodes {
+    /// Returns the nodes that came after a revision. What is there and came before was there then.
+    pub(super) fn since(&self, rev: &Tid) -> Result<Vec<(Cid, Vec<u8>)>, StoreError> {
+        let rows = self.db.rows(
+            "SELECT cid, node FROM repo_nodes WHERE tree = ? AND rev > ?",
+            params![self.tree, rev.as_str()],
+        )?;
+        let node = |row: &Row| {
+            let cid = parse_cid(&row.blob(0)?).map_err(|_error| StoreError::Column(0))?;
+            Ok((cid, row.blob(1)?))
+        };
+        rows.iter().map(node).collect()
     }
 }
 
@@ -151,6 +168,15 @@ impl AgentStore {
         let row = self.db.row(
             "SELECT block FROM records WHERE collection = ? AND rkey = ? AND cid = ?",
             params![collection, rkey, cid.to_bytes()],
+        )?;
+        row.map(|row| row.blob(0)).transpose()
+    }
+
+    /// Returns the block of a public record by its CID.
+    pub(super) fn public_record(&self, cid: &Cid) -> Result<Option<Vec<u8>>, StoreError> {
+        let row = self.db.row(
+            "SELECT block FROM records WHERE cid = ? AND level = ? LIMIT 1",
+            params![cid.to_bytes(), Level::Public.as_str()],
         )?;
         row.map(|row| row.blob(0)).transpose()
     }

@@ -102,6 +102,24 @@ pub const TABLE: &[Entry] = &[
     entry("GET", "/xrpc/com.atproto.sync.getBlob", Public, Route::Xrpc),
     entry(
         "GET",
+        "/xrpc/com.atproto.sync.getBlocks",
+        Public,
+        Route::Xrpc,
+    ),
+    entry(
+        "GET",
+        "/xrpc/com.atproto.sync.getRepoStatus",
+        Public,
+        Route::Xrpc,
+    ),
+    entry(
+        "GET",
+        "/xrpc/com.atproto.sync.listRepos",
+        Public,
+        Route::Xrpc,
+    ),
+    entry(
+        "GET",
         "/xrpc/com.atproto.sync.subscribeRepos",
         Public,
         Route::Xrpc,

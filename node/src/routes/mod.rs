@@ -103,7 +103,6 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::LendBlob => lend::serve(&call).await,
         Route::Lexicons => lexicons::serve(&call),
         Route::Xrpc => xrpc::serve(&call).await,
-        Route::PublicPeers => peers::public(&call).await,
         Route::Firehose | Route::Announcements => network::watch(&call, entry.route).await,
         Route::Federation => federation::upgrade(&call).await,
         Route::Init => network::init(call).await,
@@ -143,7 +142,7 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::AdminTasks => tasks::list(&call).await,
         Route::A2a => a2a::serve(call).await,
         Route::AdminDeadLetters => dead::serve(call).await,
-        Route::ListPeers => peers::list(&call).await,
+        Route::ListPeers | Route::PublicPeers => peers::show(&call, entry.route).await,
         Route::ShowPeer | Route::ProbePeer | Route::PardonPeer | Route::TestPeer => {
             peer_detail::serve(&call, entry.route).await
         }

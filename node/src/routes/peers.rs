@@ -14,6 +14,7 @@ use entente_well_known::guard::{Target, check_peer_url};
 use futures::stream::{self, StreamExt};
 use worker::Response;
 
+use crate::auth::route::Route;
 use crate::error::ApiError;
 use crate::guard::{self, Distrust, FetchedDocument};
 use crate::internal::{self, now};
@@ -187,8 +188,17 @@ pub(super) async fn sync(call: &Call, did: &Did, kind: &str) -> Result<PeerRow, 
     Ok(peer)
 }
 
+/// Lists the peers: what an admin sees of them, or what anyone does.
+pub(super) async fn show(call: &Call, route: Route) -> Result<Response, ApiError> {
+    if route == Route::ListPeers {
+        list(call).await
+    } else {
+        public(call).await
+    }
+}
+
 /// `GET /admin/federation/peers`.
-pub(super) async fn list(call: &Call) -> Result<Response, ApiError> {
+async fn list(call: &Call) -> Result<Response, ApiError> {
     call.ready().await?;
     let directory = call.directory()?;
     let rows = directory.peers().await?;
@@ -245,7 +255,7 @@ pub(super) async fn remove(call: &Call) -> Result<Response, ApiError> {
 }
 
 /// `GET /relay/peers`: public and reduced; a private network shows none.
-pub(super) async fn public(call: &Call) -> Result<Response, ApiError> {
+async fn public(call: &Call) -> Result<Response, ApiError> {
     let ready = call.ready().await?;
     let peers = if allows_link(ready.config.trust_level) {
         internal::get(&internal::relay(&call.env)?, PEERS_PATH, &call.id).await?

@@ -1,15 +1,25 @@
 //! atproto's methods on an agent's public repo: anyone may read it, errors are XRPC's.
 
-use serde_json::json;
+use futures::future::try_join_all;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use worker::{Response, console_error};
 
 use crate::error::{ApiError, REQUEST_ID};
 use crate::internal;
 use crate::routes::call::Call;
 use crate::routes::discovery::{discoverable, living_agent};
+use crate::store::agents::AgentRow;
 
 /// The one method that is a stream.
 const SUBSCRIBE: &str = "/xrpc/com.atproto.sync.subscribeRepos";
+/// The one method that is about all repos.
+const LIST: &str = "/xrpc/com.atproto.sync.listRepos";
+/// The one method that answers for a repo that is gone.
+const STATUS: &str = "/xrpc/com.atproto.sync.getRepoStatus";
+const LATEST: &str = "/xrpc/com.atproto.sync.getLatestCommit";
+/// Repos in one page: each of them is asked.
+const MAX_LISTED: u32 = 25;
 
 /// `GET /xrpc/:method`.
 pub(super) async fn serve(call: &Call) -> Result<Response, ApiError> {
@@ -41,6 +51,9 @@ async fn pass_on(call: &Call) -> Result<Response, ApiError> {
     if url.path() == SUBSCRIBE {
         return subscribe(call, url.query().unwrap_or_default()).await;
     }
+    if url.path() == LIST {
+        return list(call).await;
+    }
     let repo = url
         .query_pairs()
         .find(|(name, value)| matches!(&**name, "did" | "repo") && !value.is_empty());
@@ -51,7 +64,13 @@ async fn pass_on(call: &Call) -> Result<Response, ApiError> {
             "`did` (sync) or `repo` (repo) names the agent: its DID, or its name here.",
         ));
     };
-    let row = living_agent(call, &repo).await?;
+    let row = match living_agent(call, &repo).await {
+        Err(error) if error.code == "AGENT_DELETED" && url.path() == STATUS => {
+            let gone = json!({ "did": repo, "active": false, "status": "deleted" });
+            return Ok(Response::from_json(&gone)?);
+        }
+        found => found?,
+    };
     let path = match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
         None => url.path().to_owned(),
@@ -66,6 +85,43 @@ async fn pass_on(call: &Call) -> Result<Response, ApiError> {
         &internal::Forwarded::Nothing,
     )
     .await
+}
+
+/// What is asked of a list of repos.
+#[derive(Deserialize)]
+struct ListQuery {
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// `com.atproto.sync.listRepos`: the repos of this network, by DID, with the last commit of each, which its
+/// agent's object says.
+async fn list(call: &Call) -> Result<Response, ApiError> {
+    discoverable(call).await?;
+    let query: ListQuery = call.request.query()?;
+    let limit = query.limit.filter(|text| !text.is_empty());
+    let limit = limit.map_or(Some(MAX_LISTED), |text| text.parse().ok());
+    let limit = limit.filter(|limit| (1..=1_000).contains(limit));
+    let limit = limit.ok_or_else(|| {
+        ApiError::new(400, "InvalidRequest", "`limit` is a number from 1 to 1000.")
+    })?;
+    let limit = limit.min(MAX_LISTED);
+    let after = query.cursor.unwrap_or_default();
+    let rows = call.directory()?.repos_after(&after, limit).await?;
+    let whole = rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+    let last = rows.last().and_then(|row| row.did.clone());
+    let repos = try_join_all(rows.iter().map(|row| listed(call, row))).await?;
+    Ok(match last.filter(|_last| whole) {
+        Some(cursor) => Response::from_json(&json!({ "cursor": cursor, "repos": repos }))?,
+        None => Response::from_json(&json!({ "repos": repos }))?,
+    })
+}
+
+async fn listed(call: &Call, row: &AgentRow) -> Result<Value, ApiError> {
+    let stub = internal::agent(&call.env, &row.object_id)?;
+    let head: Value = internal::get(&stub, LATEST, &call.id).await?;
+    let (cid, rev) = (head.get("cid"), head.get("rev"));
+    Ok(json!({ "did": row.did, "head": cid, "rev": rev, "active": true }))
 }
 
 /// Passes a reader of all public repos on to the relay.

@@ -199,6 +199,17 @@ impl Directory {
         self.all(&sql, &[]).await
     }
 
+    /// Lists live agents by DID, after one.
+    ///
+    /// # Errors
+    /// If D1 fails.
+    pub async fn repos_after(&self, did: &str, limit: u32) -> Result<Vec<AgentRow>, ApiError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM agents WHERE status = 'active' AND did > ?1 ORDER BY did LIMIT ?2"
+        );
+        self.all(&sql, &[did.into(), limit.into()]).await
+    }
+
     /// Lists live agents that have dead letters, by name, from one on.
     ///
     /// # Errors

@@ -61,11 +61,23 @@ impl From<CborError> for CarError {
 /// Returns the first bytes of an archive.
 #[must_use]
 pub fn header(root: &Cid) -> Vec<u8> {
+    header_of(Some(root))
+}
+
+/// Returns the first bytes of an archive of blocks that have no root; nobody imports such a one.
+#[must_use]
+pub fn header_without_root() -> Vec<u8> {
+    header_of(None)
+}
+
+fn header_of(root: Option<&Cid>) -> Vec<u8> {
     let mut writer = Writer::default();
     writer.map(2);
     writer.text("roots");
-    writer.array(1);
-    writer.link(root);
+    writer.array(root.iter().len());
+    if let Some(root) = root {
+        writer.link(root);
+    }
     writer.text("version");
     writer.unsigned(1);
     let header = writer.into_bytes();

@@ -1,8 +1,8 @@
 //! Taking records back in from an archive of this agent's own repo.
 //!
 //! The archive's blocks are put aside, sealed, as they come, so that its length takes no memory. Then
-//! all of it is judged, and what the agent does not have is stored in one transaction: everything or
-//! nothing. What the agent has stays as it is, so the same archive may be imported again at any time.
+//! its tree is walked: each record is judged and, where the agent does not have it, stored, all in one
+//! transaction: everything or nothing. What the agent has stays as it is, so the same archive may be imported again at any time.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use entente_memory::repo::block::Blocks;
 use entente_memory::repo::car::{CarError, CarReader};
 use entente_memory::repo::import::{self, ImportError, Limits, Record};
 use entente_memory::repo::walk::{Item, Walk};
-use entente_memory::repo::{Cid, Key, SignedCommit, TreeError};
+use entente_memory::repo::{Cid, TreeError};
 use entente_memory::sealed::{Sealed, SealedKey};
 use entente_trust::memory::{DekId, Level, MemoryError, record, wrap};
 use futures::TryStreamExt as _;
@@ -33,14 +33,20 @@ use crate::agent::repo::RepoTree;
 use crate::error::ApiError;
 use crate::internal;
 
-/// The longest archive in bytes.
-const MAX_ARCHIVE_BYTES: usize = 64 * 1024 * 1024;
-/// Blocks of one archive. A record of the private repo takes two, the tree about one for four records.
-const MAX_ARCHIVE_BLOCKS: usize = 100_000;
+/// The longest archive in bytes: all records that an agent may have, their keys, and the tree.
+const MAX_ARCHIVE_BYTES: usize = 2_304 * 1024 * 1024;
+/// Blocks of one archive. A record of the private repo takes two, the tree about one for four records and
+/// never more than one for each.
+const MAX_ARCHIVE_BLOCKS: usize = 310_000;
+/// Records signed together: so many are held in memory.
+const BATCH: usize = 1_000;
 /// What blocks are put aside for.
 const PURPOSE: &str = "import";
 /// What an interrupted import left is cleared away after this.
 const CLEAR_MS: u64 = 60_000;
+
+/// What was taken in and not signed yet, of the public tree and of the private one.
+type Writes = BTreeMap<bool, Vec<(RecordPath, Option<Cid>)>>;
 
 /// A record of an archive, opened.
 struct Opened {
@@ -137,11 +143,13 @@ impl Core {
         let key = me.repo.verifying_key();
         let commit = import::commit(root, block.as_deref(), &me.did, &key);
         let commit = commit.map_err(|error| refused(&error))?;
-        let leaves = leaves(&staged, &commit)?;
         let taken = self.memory.store.transaction(|| {
-            let mut writes: BTreeMap<bool, Vec<(RecordPath, Option<Cid>)>> = BTreeMap::new();
-            let mut kept = 0;
-            for (key, cid) in leaves {
+            let mut writes = Writes::new();
+            let (mut imported, mut kept) = (0, 0);
+            for item in Walk::new(&staged, &commit.commit.data) {
+                let Item::Leaf(key, cid) = item.map_err(unsound)? else {
+                    continue;
+                };
                 let value = staged.block(&cid)?;
                 let record = import::record(&key, cid, value).map_err(|error| refused(&error))?;
                 if self.memory.store.has(&record.path)? {
@@ -149,19 +157,16 @@ impl Core {
                     continue;
                 }
                 let stored = self.take_record(me, record)?;
-                let public = stored.level == Level::Public;
-                let write = (stored.path, Some(stored.cid));
-                writes.entry(public).or_default().push(write);
+                let writes = writes.entry(stored.level == Level::Public).or_default();
+                writes.push((stored.path, Some(stored.cid)));
+                imported += 1;
+                if writes.len() >= BATCH {
+                    self.sign_taken(me, stored.level == Level::Public, writes)?;
+                    writes.clear();
+                }
             }
-            let mut imported = 0;
             for (public, writes) in &writes {
-                let tree = if *public {
-                    RepoTree::Public
-                } else {
-                    RepoTree::Private
-                };
-                imported += writes.len();
-                self.commit_records(tree, (&me.did, &me.repo), writes)?;
+                self.sign_taken(me, *public, writes)?;
             }
             Ok::<_, ApiError>((imported, kept))
         });
@@ -176,6 +181,25 @@ impl Core {
             imported,
             kept,
         })
+    }
+
+    /// Signs the tree of what was taken in. Part of the import's transaction.
+    fn sign_taken(
+        &self,
+        me: &Me,
+        public: bool,
+        writes: &[(RecordPath, Option<Cid>)],
+    ) -> Result<(), ApiError> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let tree = if public {
+            RepoTree::Public
+        } else {
+            RepoTree::Private
+        };
+        self.commit_records(tree, (&me.did, &me.repo), writes)?;
+        Ok(())
     }
 
     /// Stores a record that the agent does not have. Part of the import's transaction.
@@ -256,21 +280,12 @@ impl Core {
     }
 }
 
-/// Walks the whole tree. Returns what its keys lead to.
-fn leaves(staged: &Staged<'_>, commit: &SignedCommit) -> Result<Vec<(Key, Cid)>, ApiError> {
-    let mut leaves = Vec::new();
-    for item in Walk::new(staged, &commit.commit.data) {
-        match item {
-            Ok(Item::Node(..)) => {}
-            Ok(Item::Leaf(key, cid)) => leaves.push((key, cid)),
-            Err(TreeError::Store(error)) => return Err(error),
-            Err(TreeError::Missing(cid)) => return Err(refused(&ImportError::Missing(cid))),
-            Err(TreeError::Node(cid, fault)) => {
-                return Err(refused(&ImportError::Tree(cid, fault)));
-            }
-        }
+fn unsound(error: TreeError<ApiError>) -> ApiError {
+    match error {
+        TreeError::Store(error) => error,
+        TreeError::Missing(cid) => refused(&ImportError::Missing(cid)),
+        TreeError::Node(cid, fault) => refused(&ImportError::Tree(cid, fault)),
     }
-    Ok(leaves)
 }
 
 fn broken(error: CarError) -> ApiError {

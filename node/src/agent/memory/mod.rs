@@ -7,6 +7,7 @@
 mod blobs;
 mod compact;
 mod forget;
+mod held;
 mod import;
 mod import_store;
 mod keys;
@@ -34,6 +35,7 @@ use std::rc::Rc;
 use entente_lexicon::{RecordPath, Tid, Timestamp};
 use entente_trust::memory::KekRing;
 
+pub(super) use held::Holding;
 pub(super) use named::Named;
 pub(super) use records::invalid;
 pub(super) use shared::ShareFault;
@@ -64,6 +66,8 @@ pub(super) struct Memory {
     ready: Cell<bool>,
     /// Whether an archive is being imported.
     importing: Rc<Cell<bool>>,
+    /// Archives on their way out.
+    archives: Rc<Cell<u32>>,
     /// Whether those who share records are being told of changes.
     telling: Cell<bool>,
 }
@@ -82,6 +86,7 @@ impl Memory {
             vectors: vectors::Vectors::default(),
             ready: Cell::new(false),
             importing: Rc::default(),
+            archives: Rc::default(),
             telling: Cell::new(false),
         }
     }

@@ -10,6 +10,7 @@ use entente_trust::memory::{DekId, Level, SealedKek};
 use worker::SqlStorageValue;
 
 use crate::agent::memory::blobs::BLOB_SCHEMA;
+use crate::agent::memory::held::HELD_SCHEMA;
 use crate::agent::memory::life_store::{LIFE_SCHEMA, StoredLife, life};
 use crate::agent::memory::share_store::StoredShared;
 use crate::agent::memory::vector_store::VECTOR_SCHEMA;
@@ -141,6 +142,7 @@ impl MemoryStore {
             .chain(LIFE_SCHEMA)
             .chain(BLOB_SCHEMA)
             .chain(VECTOR_SCHEMA)
+            .chain(HELD_SCHEMA)
             .try_for_each(|sql| self.db.exec(sql, params![]))
     }
 
