@@ -7,6 +7,7 @@ pub mod comms;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::id::Did;
 use crate::time::Timestamp;
 
 /// What a memory matters that does not say so.
@@ -67,6 +68,45 @@ pub struct Source {
     pub id: Option<String>,
 }
 
+/// `agent.trust.endorsement`: one agent's word for another.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Endorsement {
+    /// The agent or network that is spoken for.
+    pub subject: Did,
+    /// The host of the subject's network.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// What it is good at; without it, the subject as a whole.
+    #[serde(default)]
+    pub skill: Option<String>,
+    /// How good, from 0 (bad) to 100.
+    pub score: u8,
+    /// Why.
+    #[serde(default)]
+    pub text: Option<String>,
+    /// Records that speak for it.
+    #[serde(default)]
+    pub evidence: Vec<StrongRef>,
+    /// When it was given.
+    #[serde(deserialize_with = "moment")]
+    pub created_at: Timestamp,
+    /// When it ceases to count.
+    #[serde(default, deserialize_with = "instant")]
+    pub valid_to: Option<Timestamp>,
+}
+
+impl Endorsement {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// If it is none of `agent.trust.endorsement` that has passed the validator, or its subject's DID is
+    /// of another method than ours: nobody here knows such a one.
+    pub fn of(record: &Value) -> Result<Self, serde_json::Error> {
+        Self::deserialize(record)
+    }
+}
+
 impl MemoryFields {
     /// Reads a record.
     ///
@@ -87,6 +127,12 @@ fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestam
     let read = Timestamp::parse_or_epoch(&text);
     read.map(Some)
         .ok_or_else(|| serde::de::Error::custom("not an RFC 3339 instant"))
+}
+
+/// As [`instant`], of what must be there.
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    let read = instant(deserializer)?;
+    read.ok_or_else(|| serde::de::Error::custom("not an instant"))
 }
 
 #[cfg(test)]

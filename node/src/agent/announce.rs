@@ -6,7 +6,8 @@
 use std::rc::Rc;
 
 use entente_lexicon::api::{Announce, Announced};
-use entente_lexicon::{Did, MessageId, Timestamp};
+use entente_lexicon::{Content, Did, MessageId, Timestamp};
+use entente_reputation::COLLECTION;
 use entente_trust::announcement::{Announcement, AnnouncementError, DEFAULT_COLLECTION};
 use entente_trust::crypto::hash;
 use serde_bytes::ByteBuf;
@@ -57,6 +58,12 @@ impl Core {
                 "`idempotencyKey` is 1 to 256 bytes long where it is given.",
             ));
         }
+        if wish.collection.as_deref() == Some(COLLECTION) {
+            return Err(ApiError::bad_request(
+                "INVALID_COLLECTION",
+                "Endorsements are records, which announce themselves: POST …/endorsements.",
+            ));
+        }
         no_share(&wish.content)?;
         check_content(&wish.content)?;
         let digest = hash::sha256(&[&serde_json::to_vec(&wish)?]);
@@ -66,14 +73,7 @@ impl Core {
             return known.repeats(&digest);
         }
         let now = internal::now();
-        let minute_ago = Timestamp(now.0.saturating_sub(MINUTE_MS));
-        if self.store.announced_since(minute_ago)? >= MAX_A_MINUTE {
-            return Err(ApiError::new(
-                429,
-                "RATE_LIMITED",
-                "An agent announces at most 60 times a minute, since each goes to every peer: wait a minute.",
-            ));
-        }
+        self.check_announcing()?;
         let me = self.identity()?;
         let (answer, bytes) = make(&me, &wish, now)?;
         let id = answer.id.parse::<MessageId>().map_err(ApiError::internal)?;
@@ -87,6 +87,55 @@ impl Core {
             console_warn!("an announcement is not with the relay yet, trying again: {error}");
         }
         Ok(answer)
+    }
+
+    /// Announces what became of an endorsement. Part of the caller's transaction; the alarm, or
+    /// [`Core::hand_announcements_now`], tells the relay.
+    pub(super) fn announce_endorsement(&self, me: &Me, content: Content) -> Result<(), ApiError> {
+        let wish = Announce {
+            collection: Some(COLLECTION.to_owned()),
+            content,
+            idempotency_key: None,
+        };
+        let digest = hash::sha256(&[&serde_json::to_vec(&wish)?]);
+        let made = make(me, &wish, internal::now());
+        let (answer, bytes) = made.map_err(|error| match error.status {
+            413 => ApiError::new(
+                413,
+                "ENDORSEMENT_TOO_LARGE",
+                "A public endorsement is at most 8 KiB as JSON: shorten its text, or name less evidence.",
+            ),
+            _ => error,
+        })?;
+        let id = answer.id.parse::<MessageId>().map_err(ApiError::internal)?;
+        self.store
+            .remember_announcement(&id, None, &digest, &answer, &bytes)?;
+        self.wake_in(0);
+        Ok(())
+    }
+
+    /// Hands over what waits, before a call is answered. If that fails, the alarm tries again.
+    pub(super) async fn hand_announcements_now(&self) {
+        let outcome = match self.identity() {
+            Ok(me) => self.hand_announcements(&me).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = outcome {
+            console_warn!("announcements are not with the relay yet, trying again: {error}");
+        }
+    }
+
+    /// Refuses what is announced too often.
+    pub(super) fn check_announcing(&self) -> Result<(), ApiError> {
+        let minute_ago = Timestamp(internal::now().0.saturating_sub(MINUTE_MS));
+        if self.store.announced_since(minute_ago)? < MAX_A_MINUTE {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            429,
+            "RATE_LIMITED",
+            "An agent announces at most 60 times a minute, since each goes to every peer: wait a minute.",
+        ))
     }
 
     /// Takes up announcements that an earlier life, or a call that failed, left here.

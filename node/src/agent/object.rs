@@ -238,6 +238,9 @@ impl Core {
         if let Some(answer) = self.wake_route(request).await? {
             return Ok(Some(answer));
         }
+        if let Some(answer) = self.endorsement_route(request).await? {
+            return Ok(Some(answer));
+        }
         self.block_route(request).await
     }
 

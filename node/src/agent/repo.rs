@@ -109,6 +109,7 @@ impl Core {
                     blocks.extend(walk::path(&nodes, &signed.commit.data, &key)?.nodes);
                 }
                 let blocks = blocks.into_iter().collect();
+                self.tell_endorsements(&ops)?;
                 self.tell_commit(did, (before, &signed), ops, blocks)?;
             }
             // The first commit of an agent is of its birth: nobody knows it yet.

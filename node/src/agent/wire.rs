@@ -1,6 +1,9 @@
 //! What objects of one network say to each other: compact binary, never JSON, since every message
 //! crosses two of these hops.
 
+use std::collections::BTreeSet;
+
+use entente_lexicon::api::timeline::{TimelineEntry, TimelinePlace};
 use entente_lexicon::api::{Event, FilterWish};
 use entente_lexicon::{ReceiptStatus, Timestamp};
 use serde::de::DeserializeOwned;
@@ -10,6 +13,74 @@ use worker::{Request, Response};
 
 use crate::error::ApiError;
 use crate::internal::{self, Stub};
+
+/// From the Worker to the relay: which entries of a timeline.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct TimelineWish {
+    /// Entries behind this instant and key.
+    pub(crate) at: Timestamp,
+    pub(crate) key: String,
+    /// This author's alone, by DID.
+    pub(crate) author: Option<String>,
+    /// A JSON list of patterns, one of which must cover the collection.
+    pub(crate) globs: Option<String>,
+    /// Nothing from before.
+    pub(crate) since: Timestamp,
+    /// Only what is from before this.
+    pub(crate) until: Timestamp,
+    /// So many at most.
+    pub(crate) limit: u32,
+}
+
+/// The answer to a [`TimelineWish`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct TimelinePage {
+    /// The newest first, each with its place.
+    pub(crate) entries: Vec<(TimelinePlace, TimelineEntry)>,
+}
+
+/// From the Worker to the relay: what is said of these.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AboutWish {
+    /// By DID.
+    pub(crate) subjects: Vec<String>,
+}
+
+/// The answer to an [`AboutWish`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AboutReply {
+    /// What is said of them, the newest first.
+    pub(crate) held: Vec<HeldEndorsement>,
+    /// Which of them speaks well of whom.
+    pub(crate) praised: BTreeSet<(String, String)>,
+}
+
+/// An endorsement as the relay holds it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HeldEndorsement {
+    /// The author's DID.
+    pub(crate) author: String,
+    /// The author's network.
+    pub(crate) network: String,
+    /// That network's host.
+    pub(crate) host: String,
+    /// The author's name.
+    pub(crate) name: String,
+    /// The peer that brought it, by host.
+    pub(crate) peer: Option<String>,
+    /// Where the record is.
+    pub(crate) uri: String,
+    /// The record's CID.
+    pub(crate) cid: String,
+    /// The record, as JSON.
+    pub(crate) record: String,
+    /// When it was announced, by its author's clock.
+    pub(crate) made: Timestamp,
+    /// The announcement's id.
+    pub(crate) id: [u8; 16],
+    /// When it came here.
+    pub(crate) stored_at: Timestamp,
+}
 
 /// From a sending agent to the link of the recipient's network: keep these, then carry them.
 #[derive(Debug, Serialize, Deserialize)]

@@ -33,3 +33,4 @@ mod upgrade;
 mod why;
 
 pub use object::Link;
+pub(crate) use policy::lists;

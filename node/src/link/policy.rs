@@ -86,7 +86,7 @@ pub(super) fn policy_of(record: &InitLink, config: &Config) -> Result<Policy, Ap
 }
 
 /// Joins what may cross to and from the peer with what the deployment allows at all.
-pub(super) fn lists(peer: &PeerPolicy, config: &Config) -> Result<Policy, ApiError> {
+pub(crate) fn lists(peer: &PeerPolicy, config: &Config) -> Result<Policy, ApiError> {
     let globs = peer.allow_collections.as_ref().map(|globs| {
         let parsed = globs.iter().map(|glob| glob.parse::<CollectionGlob>());
         parsed.collect::<Result<Vec<_>, _>>()

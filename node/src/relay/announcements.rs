@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use entente_lexicon::api::{AnnouncementList, AnnouncementView, NewEvent};
 use entente_lexicon::{Did, MessageId, Timestamp};
+use entente_reputation::COLLECTION;
 use entente_trust::announcement::Announcement;
 use serde_bytes::ByteBuf;
 
@@ -18,6 +19,7 @@ use crate::error::ApiError;
 use crate::internal::now;
 use crate::params;
 use crate::relay::core::Core;
+use crate::relay::endorsements;
 use crate::relay::store::RelayStore;
 use crate::shapes::RecentAnnouncement;
 use crate::store::sqlite::{Row, StoreError};
@@ -27,10 +29,11 @@ pub(super) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS announcements (
   n INTEGER PRIMARY KEY AUTOINCREMENT, author TEXT NOT NULL, id BLOB NOT NULL,
   network TEXT NOT NULL, peer TEXT, host TEXT NOT NULL, name TEXT NOT NULL, bytes BLOB NOT NULL,
-  stored_at INTEGER NOT NULL
+  collection TEXT NOT NULL, stored_at INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX IF NOT EXISTS announcements_by_id ON announcements (author, id);
 CREATE INDEX IF NOT EXISTS announcements_by_network ON announcements (network, n);
+CREATE INDEX IF NOT EXISTS announcements_by_time ON announcements (stored_at);
 CREATE TABLE IF NOT EXISTS offered (peer TEXT PRIMARY KEY, upto INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
@@ -70,6 +73,7 @@ impl Core {
                     }
                     Kept::Known => None,
                     Kept::Other => Some("ID_REUSED".to_owned()),
+                    Kept::Refused(code) => Some(code.to_owned()),
                 });
             }
             self.store.prune(at)?;
@@ -128,6 +132,8 @@ enum Kept {
     Known,
     /// Its author gave its id to another.
     Other,
+    /// It does not say what its collection asks for.
+    Refused(&'static str),
 }
 
 impl RelayStore {
@@ -147,9 +153,16 @@ impl RelayStore {
             let same = row.blob(0)? == item.bytes.as_slice();
             return Ok(if same { Kept::Known } else { Kept::Other });
         }
+        if made.collection == COLLECTION {
+            let statement = match endorsements::read(&made, at) {
+                Ok(statement) => statement,
+                Err(code) => return Ok(Kept::Refused(code)),
+            };
+            self.keep_endorsement(&statement, &made, (item, peer), at)?;
+        }
         self.db.exec(
-            "INSERT INTO announcements (author, id, network, peer, host, name, bytes, stored_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO announcements (author, id, network, peer, host, name, bytes, collection, stored_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 made.from.as_str(),
                 made.id,
@@ -158,6 +171,7 @@ impl RelayStore {
                 item.host.as_str(),
                 item.name.as_str(),
                 item.bytes.as_slice(),
+                made.collection.as_str(),
                 at
             ],
         )?;
@@ -197,6 +211,7 @@ impl RelayStore {
         )
     }
 
+    /// Lists what agents say in words of their own; what they say of one another is in the timeline.
     fn page(
         &self,
         before: Option<u64>,
@@ -204,8 +219,8 @@ impl RelayStore {
     ) -> Result<Vec<(u64, AnnouncementView)>, ApiError> {
         let rows = self.db.rows(
             "SELECT n, bytes, host, name, peer, stored_at FROM announcements
-             WHERE n < ? ORDER BY n DESC LIMIT ?",
-            params![before.unwrap_or(MAX_NUMBER), limit],
+             WHERE n < ? AND collection <> ? ORDER BY n DESC LIMIT ?",
+            params![before.unwrap_or(MAX_NUMBER), COLLECTION, limit],
         )?;
         rows.iter().map(shown).collect()
     }

@@ -8,6 +8,7 @@ pub mod anonymous;
 mod backup_store;
 mod backups;
 mod core;
+mod endorsements;
 mod events;
 mod firehose;
 mod identity;
@@ -20,6 +21,7 @@ mod repos;
 mod restore;
 mod shards;
 mod store;
+mod timeline;
 mod wake_store;
 mod wakes;
 

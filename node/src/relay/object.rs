@@ -154,6 +154,7 @@ impl Core {
             }
             (_, path) if is_of_agents(path) => self.route_agents(request).await,
             (_, "/announcements") => self.route_announcements(request).await,
+            (_, "/timeline" | "/endorsements/about") => self.route_said(&path, request).await,
             (_, path) if path.starts_with("/backups") => self.route_backups(request).await,
             (Method::Get, "/peers") => {
                 let peers = self.peers().await?;
@@ -202,6 +203,21 @@ impl Core {
         }
         let list = self.announcements(&request.query()?)?;
         Ok(Response::from_json(&list)?)
+    }
+
+    /// What the Worker reads of what is said here.
+    async fn route_said(
+        self: &Rc<Self>,
+        path: &str,
+        mut request: Request,
+    ) -> Result<Response, ApiError> {
+        if path == "/timeline" {
+            let wish = wire::read(&mut request).await?;
+            wire::respond(&self.timeline(&wish)?)
+        } else {
+            let wish = wire::read(&mut request).await?;
+            wire::respond(&self.about(&wish)?)
+        }
     }
 
     /// What agents tell of themselves: what happened to their repos, what wakes them.

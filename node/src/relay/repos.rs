@@ -63,6 +63,7 @@ impl Core {
         if !self.store.exists()? {
             return Ok(());
         }
+        self.store.forget_endorsements(did.as_str())?;
         let at = now();
         let event = Event {
             did,

@@ -10,10 +10,10 @@ use worker::SqlStorageValue;
 
 use crate::error::ApiError;
 use crate::params;
-use crate::relay::announcements;
 use crate::relay::presence::{Activity, Changed, Presence};
 use crate::relay::repos;
 use crate::relay::wake_store;
+use crate::relay::{announcements, endorsements};
 use crate::store::sqlite::{Row, Sqlite, StoreError};
 
 /// How many events are kept.
@@ -51,6 +51,7 @@ impl RelayStore {
     pub(super) fn create(&self) -> Result<(), StoreError> {
         self.db.exec(SCHEMA, params![])?;
         self.db.exec(announcements::SCHEMA, params![])?;
+        self.db.exec(endorsements::SCHEMA, params![])?;
         self.db.exec(repos::SCHEMA, params![])?;
         self.db.exec(wake_store::SCHEMA, params![])
     }

@@ -154,7 +154,11 @@ fn action(route: Route, reads: bool) -> &'static str {
         (Route::ShareMemory, "memory.share"),
     ];
     // Of these, reading and writing are told apart by the method.
-    const BOTH: [(Route, [&str; 2]); 6] = [
+    const BOTH: [(Route, [&str; 2]); 7] = [
+        (
+            Route::Endorsements,
+            ["endorsements.read", "endorsements.write"],
+        ),
         (Route::Tasks, ["tasks.read", "tasks.write"]),
         (Route::Blocks, ["blocks.read", "blocks.write"]),
         (Route::Filters, ["filters.read", "filters.write"]),

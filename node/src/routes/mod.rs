@@ -22,8 +22,10 @@ mod peers;
 mod policy;
 mod quarantine;
 mod reply;
+mod reputation;
 mod requests;
 mod tasks;
+mod timeline;
 mod xrpc;
 
 use worker::{Env, Request, Response};
@@ -100,9 +102,8 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::AgentCard | Route::AgentPrekey | Route::AgentLog | Route::AgentDid => {
             discovery::agent(&call, entry.route).await
         }
-        Route::LendBlob => lend::serve(&call).await,
-        Route::Lexicons => lexicons::serve(&call),
-        Route::Xrpc => xrpc::serve(&call).await,
+        Route::LendBlob | Route::Xrpc => kept(&call, entry.route).await,
+        Route::Lexicons | Route::Reputation | Route::Timeline => said(&call, entry.route).await,
         Route::Firehose | Route::Announcements => network::watch(&call, entry.route).await,
         Route::Federation => federation::upgrade(&call).await,
         Route::Init => network::init(call).await,
@@ -135,6 +136,7 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         | Route::Tasks
         | Route::Blocks
         | Route::Filters
+        | Route::Endorsements
         | Route::Webhooks
         | Route::Groups
         | Route::DeadLetters => mail::forward(call, entry).await,
@@ -158,5 +160,25 @@ async fn serve(call: Call, entry: Entry) -> Result<Response, ApiError> {
         Route::ListQuarantine | Route::ReleaseQuarantined | Route::RefuseQuarantined => {
             quarantine::serve(call, entry.route).await
         }
+    }
+}
+
+/// What there is to read of what is said here, and in which words.
+async fn said(call: &Call, route: Route) -> Result<Response, ApiError> {
+    if route == Route::Reputation {
+        reputation::serve(call).await
+    } else if route == Route::Timeline {
+        timeline::serve(call).await
+    } else {
+        lexicons::serve(call)
+    }
+}
+
+/// What agents keep, for whoever may have it.
+async fn kept(call: &Call, route: Route) -> Result<Response, ApiError> {
+    if route == Route::LendBlob {
+        lend::serve(call).await
+    } else {
+        xrpc::serve(call).await
     }
 }

@@ -14,3 +14,4 @@ pub mod pins;
 pub mod replica;
 pub mod requests;
 pub mod sqlite;
+pub(crate) mod timeline;

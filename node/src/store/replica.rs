@@ -2,7 +2,8 @@
 //!
 //! Each page is one batch, which D1 runs as a transaction. All its statements do something only if the
 //! agent lives and its cursor is still where the writer read it, so of two writers the later one does
-//! nothing, and what is older never replaces what is newer.
+//! nothing, and what is older never replaces what is newer: nor what was hidden meanwhile, see
+//! [`crate::store::timeline`].
 
 use data_encoding::HEXLOWER;
 use entente_lexicon::{Did, Timestamp};
@@ -31,7 +32,8 @@ const PUT: &str =
 const OR_REPLACE: &str = "ON CONFLICT (id) DO UPDATE SET version = excluded.version,
     cid = excluded.cid, public = excluded.public, ciphertext = excluded.ciphertext,
     encrypted_dek = excluded.encrypted_dek, revision = excluded.revision,
-    created_at = excluded.created_at, updated_at = excluded.updated_at";
+    created_at = excluded.created_at, updated_at = excluded.updated_at
+    WHERE excluded.revision >= records.revision";
 const UNSHARE: &str = "DELETE FROM shared_records
     WHERE record_id IN (SELECT ?1 || '/' || (value ->> 'path') FROM json_each(?3))";
 const SHARE: &str =
@@ -66,8 +68,9 @@ struct Row<'a> {
     ciphertext: String,
     encrypted_dek: Option<String>,
     revision: u64,
-    created_at: Timestamp,
-    updated_at: Timestamp,
+    /// Milliseconds, as everywhere in the directory.
+    created_at: u64,
+    updated_at: u64,
 }
 
 /// A share as the statements read it.
@@ -77,7 +80,7 @@ struct ShareRow<'a> {
     path: String,
     recipient: &'a str,
     encrypted_dek: Option<String>,
-    at: Timestamp,
+    at: u64,
 }
 
 impl Directory {
@@ -209,8 +212,8 @@ fn row(record: &ReplicaRecord) -> Row<'_> {
         ciphertext: HEXLOWER.encode(&record.ciphertext),
         encrypted_dek: record.encrypted_dek.as_ref().map(hex),
         revision: record.revision,
-        created_at: record.created_at,
-        updated_at: record.updated_at,
+        created_at: record.created_at.0,
+        updated_at: record.updated_at.0,
     }
 }
 
@@ -219,7 +222,7 @@ fn share_rows(record: &ReplicaRecord) -> impl Iterator<Item = ShareRow<'_>> {
         path: record.path(),
         recipient: &share.recipient,
         encrypted_dek: share.encrypted_dek.as_ref().map(hex),
-        at: share.at,
+        at: share.at.0,
     })
 }
 

@@ -237,6 +237,39 @@ fn verified(standing: Standing, direction: Direction, proof: Proof) -> Verdict {
     }
 }
 
+/// How a peer's word is heard where words are weighed. It follows from policy and says nothing to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Voice {
+    /// The peer is at level open: anybody may be.
+    Open,
+    /// At level allowlist.
+    Allowlist,
+    /// At level verified, and all that this asks for holds.
+    Verified,
+}
+
+/// Says how a peer's agents are heard in public events of a collection; nothing where policy lets no such
+/// event in.
+#[must_use]
+pub fn voice(policy: &Policy, collection: &str) -> Option<Voice> {
+    let item = Item {
+        kind: ItemKind::Event {
+            collection,
+            origin: Origin::Speaker,
+        },
+        proof: Proof::Sound,
+    };
+    match decide(policy, Direction::Inbound, &item) {
+        Verdict::Hold(_) | Verdict::Refuse(_) => None,
+        Verdict::Pass => match policy.level {
+            TrustLevel::Open => Some(Voice::Open),
+            TrustLevel::Allowlist => Some(Voice::Allowlist),
+            TrustLevel::Verified => Some(Voice::Verified),
+            TrustLevel::Private => None,
+        },
+    }
+}
+
 /// Tells whether a level asks for the origin agent's signature on every item.
 #[must_use]
 pub const fn needs_origin(level: TrustLevel) -> bool {

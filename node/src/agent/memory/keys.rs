@@ -77,6 +77,7 @@ impl Core {
         self.tell_sharers();
         self.tend_replica();
         self.tend_life();
+        self.tend_unpublished();
         self.tend_blobs();
         if let Err(error) = self.tend_imports() {
             console_error!("an interrupted import is not cleared away: {error}");

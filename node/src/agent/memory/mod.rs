@@ -6,8 +6,10 @@
 
 mod blobs;
 mod compact;
+mod endorsements;
 mod forget;
 mod held;
+mod hiding;
 mod import;
 mod import_store;
 mod keys;
@@ -29,7 +31,7 @@ mod vector_store;
 mod vectors;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use entente_lexicon::{RecordPath, Tid, Timestamp};
@@ -59,6 +61,8 @@ pub(super) struct Memory {
     usage: Cell<Option<(u64, u64)>>,
     /// How far the replica is behind.
     replica: replica::Replica,
+    /// What may have ceased to be public, until the directory knows.
+    unpublished: RefCell<BTreeSet<RecordPath>>,
     /// How often records were read and when last, until that is stored.
     reads: RefCell<BTreeMap<u64, (u32, Timestamp)>>,
     vectors: vectors::Vectors,
@@ -82,6 +86,7 @@ impl Memory {
             indexes: RefCell::new(None),
             usage: Cell::new(None),
             replica: replica::Replica::default(),
+            unpublished: RefCell::default(),
             reads: RefCell::new(BTreeMap::new()),
             vectors: vectors::Vectors::default(),
             ready: Cell::new(false),

@@ -121,6 +121,14 @@ impl Core {
 }
 
 impl Query {
+    /// The same of one collection.
+    pub(super) fn of(self, collection: &str) -> Self {
+        Self {
+            collection: Some(collection.to_owned()),
+            ..self
+        }
+    }
+
     fn listing(&self, me: &Me) -> Result<Listing, ApiError> {
         let collection = given(&self.collection).map(Nsid::parse).transpose();
         let collection = collection.map_err(|_error| {

@@ -261,6 +261,12 @@ impl Core {
             let write = (record.path.clone(), new.map(|new| new.cid));
             self.commit_records(tree, (&me.did, &me.repo), &[write])?;
         }
+        let public = |record: &StoredRecord| record.level == Level::Public;
+        if let Some(old) = old.filter(|old| public(old))
+            && !new.is_some_and(public)
+        {
+            self.unpublished(&old.path);
+        }
         if let (Some(old), None) = (old, new) {
             self.drop_vector(me, old.n, Some(old))?;
         }

@@ -90,7 +90,7 @@ impl Core {
         Ok(self.memory.store.touch_all(paths, first)?)
     }
 
-    fn last_revision(&self) -> Result<u64, ApiError> {
+    pub(super) fn last_revision(&self) -> Result<u64, ApiError> {
         if let Some(last) = self.memory.replica.last.get() {
             return Ok(last);
         }

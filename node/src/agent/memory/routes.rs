@@ -28,6 +28,7 @@ impl Core {
             self.memory.vectors.reset();
         }
         self.make_vectors()?;
+        self.hide_unpublished().await;
         // Whatever came of it: an earlier life may have left something.
         self.hint_replica()?;
         answer

@@ -11,12 +11,13 @@ use super::source::{self, Texts};
 use super::{ERRORS, Files};
 
 /// The crates whose codes reach a client.
-const FOLDERS: [&str; 10] = [
+const FOLDERS: [&str; 11] = [
     "crates/firehose/src/",
     "crates/groups/src/",
     "crates/lexicon/src/schema/",
     "crates/memory/src/",
     "crates/delivery/src/",
+    "crates/reputation/src/",
     "crates/tasks/src/",
     "federation/src/",
     "node/src/",

@@ -14,10 +14,11 @@ const FOLDER: &str = "crates/lexicon/lexicons/";
 const MIRRORS: &str = "crates/lexicon/src/records.rs";
 const COMMS_MIRRORS: &str = "crates/lexicon/src/records/comms.rs";
 /// A type in [`MIRRORS`], and the object whose fields it has; `*` stands for what all have.
-const MIRRORED: [(&str, &str); 3] = [
+const MIRRORED: [(&str, &str); 4] = [
     ("MemoryFields", "agent.memory.*"),
     ("StrongRef", "agent.memory.defs#strongRef"),
     ("Source", "agent.memory.defs#source"),
+    ("Endorsement", "agent.trust.endorsement"),
 ];
 /// As [`MIRRORED`], for the types in [`COMMS_MIRRORS`].
 const COMMS_MIRRORED: [(&str, &str); 8] = [

@@ -9,7 +9,7 @@ use super::source;
 use super::{Files, LIMITS};
 
 /// Where a first part of a path such as `federation::link::dial::LATER_MS` leads.
-const CRATES: [(&str, &str); 12] = [
+const CRATES: [(&str, &str); 13] = [
     ("federation", "federation/src"),
     ("a2a", "crates/a2a/src"),
     ("firehose", "crates/firehose/src"),
@@ -18,6 +18,7 @@ const CRATES: [(&str, &str); 12] = [
     ("memory", "crates/memory/src"),
     ("node", "node/src"),
     ("delivery", "crates/delivery/src"),
+    ("reputation", "crates/reputation/src"),
     ("tasks", "crates/tasks/src"),
     ("trust", "trust/src"),
     ("well_known", "well-known/src"),
