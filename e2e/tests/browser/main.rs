@@ -13,6 +13,7 @@
 mod accessibility;
 mod announcements;
 mod keys;
+mod reputation;
 mod screen;
 mod trust;
 

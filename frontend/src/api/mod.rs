@@ -7,6 +7,8 @@ pub(crate) mod dead;
 #[cfg(target_arch = "wasm32")]
 pub(crate) mod http;
 #[cfg(target_arch = "wasm32")]
+pub(crate) mod reputation;
+#[cfg(target_arch = "wasm32")]
 pub(crate) mod socket;
 #[cfg(target_arch = "wasm32")]
 pub(crate) mod trust;

@@ -3,6 +3,7 @@
 use entente_lexicon::api::AgentPresence;
 use leptos::prelude::*;
 
+use crate::components::reputation::{Breakdown, Esteem, Score};
 use crate::store::use_store;
 use crate::view::format::{ago, count, plural, short_id};
 
@@ -13,6 +14,7 @@ const MAX_ROWS: usize = 100;
 #[component]
 pub(crate) fn AgentList() -> impl IntoView {
     let store = use_store();
+    provide_context(Esteem::start(store));
     let ids = Memo::new(move |_| {
         let mut keyed: Vec<(Option<String>, String)> = store.agents.with(|agents| {
             agents
@@ -52,6 +54,7 @@ pub(crate) fn AgentList() -> impl IntoView {
                             <tr>
                                 <th scope="col">"Agent"</th>
                                 <th scope="col">"State"</th>
+                                <Show when=move || store.admin.get()><th scope="col">"Reputation"</th></Show>
                                 <th scope="col" class="num">"Sent"</th>
                                 <th scope="col" class="num">"Received"</th>
                                 <th scope="col" class="num">"Seen"</th>
@@ -65,6 +68,7 @@ pub(crate) fn AgentList() -> impl IntoView {
                     </table>
                 </div>
             </Show>
+            <Breakdown/>
             <Show when=move || { total() > MAX_ROWS }>
                 <p class="hint">{move || format!("and {} more", total() - MAX_ROWS)}</p>
             </Show>
@@ -101,6 +105,7 @@ fn AgentRow(id: String) -> impl IntoView {
         });
     };
     let pressed = id.clone();
+    let name = Signal::derive(move || agent.with(|agent| agent.as_ref()?.name.clone()));
     view! {
         <tr data-testid="agent-row" data-agent=move || read(|a| a.name.clone().unwrap_or_else(|| a.id.clone()))
             data-state=state>
@@ -111,6 +116,7 @@ fn AgentRow(id: String) -> impl IntoView {
                 </button>
             </th>
             <td><span class="state" data-state=state><span class="lamp" aria-hidden="true"></span>{state}</span></td>
+            <Show when=move || store.admin.get()><td><Score name/></td></Show>
             <td class="num">{move || read(|a| count(a.sent))}</td>
             <td class="num">{move || read(|a| count(a.received))}</td>
             <td class="num muted">{seen}</td>

@@ -32,7 +32,9 @@ mod problem;
 mod pulses;
 mod quarantine;
 mod recipient;
+mod reputation;
 mod requests;
+mod timeline;
 mod topology;
 
 pub(crate) use agents::AgentList;
@@ -49,4 +51,5 @@ pub(crate) use identity::IdentityPanel;
 pub(crate) use peers::PeersPanel;
 pub(crate) use quarantine::QuarantinePanel;
 pub(crate) use requests::RequestsPanel;
+pub(crate) use timeline::TimelinePanel;
 pub(crate) use topology::Topology;

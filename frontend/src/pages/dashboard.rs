@@ -6,7 +6,7 @@ use crate::browser::focus;
 use crate::components::{
     AgentList, AnnouncementsPanel, BansPanel, Compose, ConversationPanel, DeadLettersPanel, Feed,
     Header, HealthPanel, IdentityPanel, ObserverNotice, PeersPanel, QuarantinePanel, RequestsPanel,
-    Topology,
+    TimelinePanel, Topology,
 };
 use crate::mail::Mail;
 use crate::store::use_store;
@@ -56,6 +56,7 @@ pub(crate) fn Dashboard() -> impl IntoView {
                 <QuarantinePanel/>
                 <DeadLettersPanel/>
             </Show>
+            <TimelinePanel/>
             <AnnouncementsPanel/>
         </main>
         <p class="sr-only" role="status" aria-live="polite">{move || store.announcement.get()}</p>

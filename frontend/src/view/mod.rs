@@ -19,6 +19,7 @@ pub mod link_history;
 pub mod model;
 pub mod names;
 pub mod peer;
+pub mod reputation;
 pub mod ring;
 pub mod suggest;
 pub mod topology;
