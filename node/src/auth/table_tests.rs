@@ -38,6 +38,8 @@ fn only_the_routes_named_public_are_public() {
             "/relay/peers",
             "/relay/firehose",
             "/relay/announcements",
+            "/timeline",
+            "/agents/:name/timeline",
             "/relay/federation",
             "/agents/:name/did.json",
             "/xrpc/com.atproto.sync.getRepo",
