@@ -13,6 +13,8 @@ mod word;
 mod worker;
 
 pub use refusal::Refusal;
-pub use task::{Act, GRACE_MS, Heard, Presumed, Role, Task, Terms, Tick, may_follow};
+pub use task::{
+    Act, DEFAULT_DEADLINE_MS, GRACE_MS, Heard, Presumed, Role, Task, Terms, Tick, may_follow,
+};
 pub use tree::{Child, MAX_CHILDREN, MAX_DEPTH, check_child, descendants};
 pub use word::{Says, Word};

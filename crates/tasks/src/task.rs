@@ -11,6 +11,10 @@ use crate::word::{Says, Word};
 /// is none: the word has a way to go, and clocks differ.
 pub const GRACE_MS: u64 = 5_000;
 
+/// How long a task may stay open that was asked for without a deadline: what one side says last may never
+/// reach the other, and neither waits for ever.
+pub const DEFAULT_DEADLINE_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
+
 /// Which side of a task an agent is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -50,6 +54,17 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// Returns these terms with a deadline: the one they have, or the one that every task has that was asked
+    /// for at `now` without one.
+    #[must_use]
+    pub fn bounded(self, now: Timestamp) -> Self {
+        let deadline = self.deadline.unwrap_or(now.after(DEFAULT_DEADLINE_MS));
+        Self {
+            deadline: Some(deadline),
+            ..self
+        }
+    }
+
     /// Returns how long to wait after a failed attempt, in milliseconds, or `None` if it was the
     /// last one.
     fn delay_after(&self, attempt: u32) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! The tables of `docs/protocol/tasks.md` against the state machine.
 
 use entente_lexicon::records::comms::TaskState;
-use entente_tasks::{GRACE_MS, MAX_CHILDREN, MAX_DEPTH, may_follow};
+use entente_tasks::{DEFAULT_DEADLINE_MS, GRACE_MS, MAX_CHILDREN, MAX_DEPTH, may_follow};
 
 const DOCUMENT: &str = include_str!("../../../docs/protocol/tasks.md");
 
@@ -34,6 +34,7 @@ fn the_numbers_in_the_document_are_those_of_the_code() {
         format!("at most {MAX_CHILDREN} sub-tasks"),
         format!("at most {MAX_DEPTH} deep"),
         format!("{} s after the deadline", GRACE_MS / 1_000),
+        format!("one {} days later", DEFAULT_DEADLINE_MS / 86_400_000),
     ] {
         assert!(DOCUMENT.contains(&text), "the document lacks: {text}");
     }

@@ -8,8 +8,8 @@
 use entente_lexicon::Timestamp;
 use entente_lexicon::records::comms::{Retry, TaskState};
 use entente_tasks::{
-    Act, Child, GRACE_MS, Heard, Presumed, Refusal, Says, Task, Terms, Tick, Word, check_child,
-    descendants, may_follow,
+    Act, Child, DEFAULT_DEADLINE_MS, GRACE_MS, Heard, Presumed, Refusal, Says, Task, Terms, Tick,
+    Word, check_child, descendants, may_follow,
 };
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -180,6 +180,18 @@ fn an_answer_to_an_old_question_does_not_answer_the_new_one() {
     assert_eq!(worker.state(), TaskState::InputRequired);
     taken(&mut requester, second);
     assert_eq!(requester.state(), TaskState::InputRequired);
+}
+
+#[test]
+fn no_task_is_open_for_ever() {
+    let (requester, worker) = pair(Terms::default().bounded(NOW));
+    assert_eq!(worker.due(), Some(NOW.after(DEFAULT_DEADLINE_MS)));
+    assert_eq!(
+        requester.due(),
+        Some(NOW.after(DEFAULT_DEADLINE_MS + GRACE_MS))
+    );
+    let own = until(1_000);
+    assert_eq!(own.bounded(NOW), own);
 }
 
 #[test]

@@ -73,12 +73,7 @@ fn completes(requester: &Agent, worker: &Agent, task: &Value) {
             "in completed"
         ]
     );
-    let uri = note["uri"].as_str().unwrap();
-    let path = requester.path(&format!("/memory/shared?uri={uri}"));
-    let record = wait_for("the artifact", PATIENCE, || {
-        let reply = requester.client.get(&path);
-        (reply.status == 200).then(|| reply.value()["records"][0].clone())
-    });
+    let record = opens(requester, &note);
     assert_eq!(
         (&record["record"]["text"], &record["cid"]),
         (&json!("the report"), &note["cid"])
@@ -112,6 +107,81 @@ fn a_task_on_one_network_is_canceled_by_its_requester_and_what_is_below_it_too()
         stands(agent, task, "canceled");
     }
     step(&middle, &task, "respond", &json!({ "status": "completed" })).refused(409, "TASK_OVER");
+}
+
+#[test]
+fn a_result_that_is_shared_can_be_opened_by_those_who_did_a_part_of_it() {
+    let (_turn, deployment) = deployment();
+    let (alpha, beta) = (deployment.network("alpha"), deployment.network("beta"));
+    let requester = alpha.create_agent("sharing-asker");
+    let worker = beta.create_agent("sharing-doer");
+    let [helper, stranger] = ["sharing-helper", "sharing-stranger"].map(|n| alpha.create_agent(n));
+    let mut read = Vec::new();
+    for visibility in ["shared", "private"] {
+        let wish = json!({ "resultVisibility": visibility });
+        let task = ask(&requester, &request(&worker.address, "all of it", wish));
+        stands(&worker, &task, "submitted");
+        let part = json!({ "parent": task["id"] });
+        let part = ask(&worker, &request(&helper.address, "a part", part));
+        stands(&helper, &part, "submitted");
+        let note = json!({ "record": { "$type": "agent.memory.note", "text": visibility } });
+        let note = worker.client.post(&worker.path("/memory"), &note);
+        let note = note.expect(201);
+        let artifact = json!({ "uri": note["uri"], "cid": note["cid"] });
+        let done = json!({ "status": "completed", "artifacts": [artifact] });
+        let _ = step(&worker, &task, "respond", &done).expect(200);
+        stands(&requester, &task, "completed");
+        opens(&requester, &note);
+        read.push(note);
+    }
+    opens(&helper, &read[0]);
+    // What came later is here, so what was private would be.
+    let later = json!({ "record": { "$type": "agent.memory.note", "text": "later" } });
+    let later = worker.client.post(&worker.path("/memory"), &later);
+    let later = later.expect(201);
+    let path = format!("/memory/{}/share", later["id"].as_str().unwrap());
+    for reader in [&helper, &stranger] {
+        let share = json!({ "with": reader.address });
+        let _ = worker.client.post(&worker.path(&path), &share).expect(200);
+        opens(reader, &later);
+    }
+    for (reader, note) in [
+        (&helper, &read[1]),
+        (&stranger, &read[0]),
+        (&stranger, &read[1]),
+    ] {
+        let uri = note["uri"].as_str().unwrap();
+        let path = reader.path(&format!("/memory/shared?uri={uri}"));
+        let found = reader.client.get(&path).expect(200);
+        assert_eq!(found["records"], json!([]), "{}", reader.name);
+    }
+}
+
+/// Waits until an agent can open a record that was shared with it.
+fn opens(reader: &Agent, note: &Value) -> Value {
+    let uri = note["uri"].as_str().unwrap();
+    let path = reader.path(&format!("/memory/shared?uri={uri}"));
+    wait_for("a shared record", PATIENCE, || {
+        let reply = reader.client.get(&path);
+        let record = (reply.status == 200).then(|| reply.value()["records"][0].clone())?;
+        (record["cid"] == note["cid"]).then_some(record)
+    })
+}
+
+#[test]
+fn a_task_without_a_deadline_is_given_one_that_both_sides_know() {
+    let (_turn, deployment) = deployment();
+    let requester = deployment.network("alpha").create_agent("patient");
+    let worker = deployment.network("beta").create_agent("lasting");
+    let task = ask(&requester, &request(&worker.address, "some day", json!({})));
+    let days = |n: u64| soon(n * 24 * 60 * 60);
+    let deadline = task["deadline"].as_str().unwrap();
+    assert!(deadline > days(29).as_str() && deadline < days(31).as_str());
+    let came = stands(&worker, &task, "submitted");
+    assert_eq!(
+        (&came["deadline"], &came["request"]["deadline"]),
+        (&task["deadline"], &task["deadline"])
+    );
 }
 
 #[test]

@@ -160,10 +160,11 @@ impl Core {
                 deadline: terms.deadline,
             };
             terms.deadline = check_child(&parent.task, &child).map_err(refused)?;
-            if let (Some(deadline), Some(record)) = (terms.deadline, record.as_object_mut()) {
-                let deadline = Value::String(deadline.to_string());
-                record.insert("deadline".to_owned(), deadline);
-            }
+        }
+        let terms = terms.bounded(now);
+        if let (Some(deadline), Some(record)) = (terms.deadline, record.as_object_mut()) {
+            let deadline = Value::String(deadline.to_string());
+            record.insert("deadline".to_owned(), deadline);
         }
         let (task, word) = Task::ask(terms, now).map_err(refused)?;
         let mut stored = StoredTask {

@@ -140,7 +140,7 @@ impl Core {
             Says::Cancel => (Terms::default(), None),
             Says::Input { .. } | Says::Status(_) => return Err(UNKNOWN),
         };
-        let (task, reply) = Task::asked(terms, word)?;
+        let (task, reply) = Task::asked(terms.bounded(now), word)?;
         let mut stored = StoredTask {
             n: 0,
             id: place.id.clone(),

@@ -84,7 +84,7 @@ impl Core {
             n: 1,
             says: Says::Request,
         };
-        let (task, _reply) = Task::asked(Terms::default(), word)
+        let (task, _reply) = Task::asked(Terms::default().bounded(now), word)
             .map_err(|refusal| RpcError::unsupported(refusal.to_string()))?;
         let mut stored = StoredTask {
             n: 0,
