@@ -43,6 +43,30 @@ fn what_follows_does_not_overtake_what_went_by_the_queue() {
 }
 
 #[test]
+fn mail_goes_directly_where_there_is_no_queue() {
+    let (_turn, deployment) = deployment();
+    let alpha = deployment.network("alpha");
+    let (one, other) = (
+        alpha.create_agent("queueless-one"),
+        alpha.create_agent("queueless-other"),
+    );
+    deployment.kill9("alpha");
+    let without = deployment.run_misconfigured("alpha", &[("LOCAL_QUEUE", Some("none"))]);
+    let sent: Vec<_> = (0..10)
+        .map(|number| send_async(&one, &other, &number.to_string()))
+        .collect();
+    for id in &sent {
+        wait_for_status(&one, id, "delivered");
+    }
+    let all: Vec<_> = (0..10).map(|number| number.to_string()).collect();
+    assert_eq!(texts(&other, 100), all);
+    drop(without);
+    deployment.restart("alpha");
+    let again = send_async(&one, &other, "by the queue");
+    wait_for_status(&one, &again, "delivered");
+}
+
+#[test]
 fn a_socket_may_send_without_waiting_and_the_same_key_is_the_same_message() {
     let (_turn, deployment) = deployment();
     let alpha = deployment.network("alpha");
