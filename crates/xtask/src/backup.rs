@@ -136,6 +136,13 @@ fn patiently<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
 }
 
 fn say(restored: &Restored) {
+    if restored.already {
+        println!(
+            "{} was back already as of {} (generation {}): nothing was changed",
+            restored.did, restored.at, restored.generation
+        );
+        return;
+    }
     println!(
         "{} is back as of {} (generation {}): {} objects, {} rows",
         restored.did, restored.at, restored.generation, restored.parts, restored.rows

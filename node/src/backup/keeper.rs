@@ -258,6 +258,7 @@ impl Keeper {
                 return Ok(Back {
                     at: manifest.at(),
                     rows: 0,
+                    already: true,
                 });
             }
             self.fetch(&ring, wish, &manifest).await?;
@@ -281,6 +282,7 @@ impl Keeper {
                 Ok(Back {
                     at: manifest.at(),
                     rows: writer.rows,
+                    already: false,
                 })
             })
         })

@@ -59,6 +59,8 @@ pub struct Back {
     pub at: Timestamp,
     /// Rows that were put back; 0 where they were before.
     pub rows: u64,
+    /// Whether they were before.
+    pub already: bool,
 }
 
 impl TakeSnapshot {

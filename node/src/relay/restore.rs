@@ -239,7 +239,10 @@ impl Core {
         self.listed.replace(None);
         self.schedule_status_now();
         self.note_changed(&subject).await?;
-        Ok(restored(&index, wish.did.as_str(), back.at, 1, back.rows))
+        Ok(Restored {
+            already: back.already,
+            ..restored(&index, wish.did.as_str(), back.at, 1, back.rows)
+        })
     }
 
     /// Lists a deleted agent as it was listed in that generation.
@@ -295,5 +298,6 @@ fn restored(index: &Index, did: &str, at: Timestamp, parts: usize, rows: u64) ->
         at,
         parts: u64::try_from(parts).unwrap_or(u64::MAX),
         rows,
+        already: false,
     }
 }

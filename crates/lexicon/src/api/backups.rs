@@ -90,4 +90,7 @@ pub struct Restored {
     pub parts: u64,
     /// Rows that were put back now: less where an earlier attempt had put some back.
     pub rows: u64,
+    /// Whether all of it was back already, so that nothing was changed: what happened since then stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub already: bool,
 }

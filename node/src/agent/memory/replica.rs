@@ -48,8 +48,9 @@ const PAGE_BYTES: usize = 512 * 1024;
 /// What is known of the replica while the object is awake.
 #[derive(Default)]
 pub(super) struct Replica {
-    /// The last revision that was given.
-    last: Cell<Option<u64>>,
+    /// The last revision that was given, and after how many rollbacks: one that was given in a transaction
+    /// that was rolled back is nobody's.
+    last: Cell<Option<(u64, u64)>>,
     /// The revision that the replica is known to have.
     known: Cell<Option<u64>>,
     life: RefCell<Option<String>>,
@@ -73,9 +74,8 @@ impl Core {
             .last_revision()?
             .saturating_add(1)
             .max(micros(internal::now()));
-        replica
-            .last
-            .set(Some(first.saturating_add(count.saturating_sub(1))));
+        let last = first.saturating_add(count.saturating_sub(1));
+        replica.last.set(Some((last, self.db.rollbacks())));
         self.wake_in(REPAIR_MS);
         Ok(first)
     }
@@ -91,7 +91,10 @@ impl Core {
     }
 
     pub(super) fn last_revision(&self) -> Result<u64, ApiError> {
-        if let Some(last) = self.memory.replica.last.get() {
+        let rollbacks = self.db.rollbacks();
+        if let Some((last, after)) = self.memory.replica.last.get()
+            && after == rollbacks
+        {
             return Ok(last);
         }
         let last = self
@@ -99,7 +102,7 @@ impl Core {
             .store
             .last_revision()?
             .max(self.known_revision()?);
-        self.memory.replica.last.set(Some(last));
+        self.memory.replica.last.set(Some((last, rollbacks)));
         Ok(last)
     }
 
