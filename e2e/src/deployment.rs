@@ -572,6 +572,23 @@ impl Agent {
     }
 }
 
+/// Copies a folder with all that is in it, such as what a network that does not run keeps.
+///
+/// # Panics
+/// If it cannot be read or written.
+pub fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("what is in it") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("its kind").is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            let _bytes = fs::copy(entry.path(), target).expect("a copy");
+        }
+    }
+}
+
 /// The top of the repository.
 #[must_use]
 pub fn root() -> PathBuf {

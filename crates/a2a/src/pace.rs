@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use entente_lexicon::Timestamp;
+use entente_lexicon::pace::{Pace, Rate};
 
 /// Calls of one caller at once after a rest.
 const BURST: u32 = 300;
@@ -15,22 +16,10 @@ const MAX_CALLERS: usize = 1_024;
 /// The pace of those who are not told apart.
 const OTHERS: &str = "";
 
-#[derive(Clone, Copy, Debug)]
-struct Pace {
-    room: u32,
-    at: Timestamp,
-}
-
-impl Pace {
-    fn now(self, now: Timestamp) -> Self {
-        let more = now.since(self.at) / SPACING_MS;
-        let room = u64::from(self.room).saturating_add(more);
-        Self {
-            room: u32::try_from(room).unwrap_or(BURST).min(BURST),
-            at: self.at.after(more.saturating_mul(SPACING_MS)),
-        }
-    }
-}
+const RATE: Rate = Rate {
+    burst: BURST,
+    spacing_ms: SPACING_MS,
+};
 
 /// The callers that called lately.
 #[derive(Debug, Default)]
@@ -43,15 +32,13 @@ impl Paces {
     /// The seconds after which the caller may call again, if it has called too often.
     pub fn admit(&mut self, caller: &str, now: Timestamp) -> Result<(), u64> {
         if self.0.len() >= MAX_CALLERS && !self.0.contains_key(caller) {
-            self.0.retain(|_, pace| pace.now(now).room < BURST);
+            self.0
+                .retain(|_, pace| RATE.by_now(*pace, now).room < BURST);
         }
         let is_known = self.0.contains_key(caller) || self.0.len() < MAX_CALLERS;
         let name = if is_known { caller } else { OTHERS };
-        let full = Pace {
-            room: BURST,
-            at: now,
-        };
-        let mut pace = self.0.get(name).map_or(full, |pace| pace.now(now));
+        let known = self.0.get(name).copied();
+        let mut pace = RATE.by_now(known.unwrap_or(RATE.rested(now)), now);
         let admitted = pace.room.checked_sub(1);
         pace.room = admitted.unwrap_or(0);
         self.0.insert(name.to_owned(), pace);

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use entente_lexicon::Timestamp;
+use entente_lexicon::pace::{Pace, Rate};
 
 /// Agents that are called at once.
 const MAX_CALLS: usize = 16;
@@ -14,6 +15,10 @@ const MAX_EVENTS: u32 = 100;
 const BURST: u32 = 200;
 /// After a burst, an agent is woken by one event in so many milliseconds.
 const SPACING_MS: u64 = 250;
+const RATE: Rate = Rate {
+    burst: BURST,
+    spacing_ms: SPACING_MS,
+};
 /// An agent whose pace is used up waits for so many events.
 const MIN_BATCH: u32 = 10;
 /// After the first failure; twice as long after each other.
@@ -37,26 +42,6 @@ struct Waiting {
     after: u64,
     due: Timestamp,
     failures: u32,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Pace {
-    room: u32,
-    at: Timestamp,
-}
-
-impl Pace {
-    /// What it is by now.
-    fn now(self, now: Timestamp) -> Self {
-        let more = now.since(self.at) / SPACING_MS;
-        let room = u64::from(self.room)
-            .saturating_add(more)
-            .min(u64::from(BURST));
-        Self {
-            room: u32::try_from(room).unwrap_or(BURST),
-            at: Timestamp(self.at.0.saturating_add(more.saturating_mul(SPACING_MS))),
-        }
-    }
 }
 
 /// The agents that have something to be told.
@@ -110,11 +95,8 @@ impl Courier {
             let Some(waiting) = self.waiting.get_mut(&agent) else {
                 continue;
             };
-            let full = Pace {
-                room: BURST,
-                at: now,
-            };
-            let pace = self.paces.get(&agent).map_or(full, |pace| pace.now(now));
+            let known = self.paces.get(&agent).copied();
+            let pace = RATE.by_now(known.unwrap_or(RATE.rested(now)), now);
             if pace.room == 0 {
                 waiting.due = pace.at.after(SPACING_MS.saturating_mul(MIN_BATCH.into()));
                 self.queue.insert((waiting.due, agent));
@@ -133,11 +115,8 @@ impl Courier {
     /// An agent was told of `events` events and is at `upto`; `more` says whether anything follows.
     pub fn told(&mut self, agent: u64, now: Timestamp, upto: u64, events: u32, more: bool) {
         self.running.remove(&agent);
-        let full = Pace {
-            room: BURST,
-            at: now,
-        };
-        let mut pace = self.paces.get(&agent).map_or(full, |pace| pace.now(now));
+        let known = self.paces.get(&agent).copied();
+        let mut pace = RATE.by_now(known.unwrap_or(RATE.rested(now)), now);
         pace.room = pace.room.saturating_sub(events);
         if pace.room < BURST {
             self.paces.insert(agent, pace);

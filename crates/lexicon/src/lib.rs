@@ -15,6 +15,7 @@ pub mod keys;
 pub mod level;
 pub mod link_view;
 pub mod message;
+pub mod pace;
 pub mod record;
 pub mod records;
 pub mod schema;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
 use data_encoding::{BASE32_NOPAD, BASE64};
+use entente_e2e::deployment::copy_folder;
 use entente_trust::announcement::Announcement;
 use entente_trust::crypto::hash::sha256;
 use entente_trust::crypto::sign::VerifyingKey;
@@ -282,17 +282,4 @@ fn the_index_is_put_together_again_when_it_was_lost_or_its_network_was_killed() 
         .map(|entry| format!("{} {}", entry["uri"], entry["signed"]))
         .collect();
     assert_eq!(seen.len(), page(&alpha.public, "/timeline?limit=100").len());
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            let _ = fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }

@@ -1,10 +1,10 @@
 //! Whatever is lost: hints, a batch in the middle, what D1 had.
 
 use std::fs;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use entente_e2e::deployment::copy_folder;
 use entente_e2e::wait::wait_until;
 
 use super::*;
@@ -144,17 +144,4 @@ fn a_replica_that_was_set_back_begins_anew() {
     assert_eq!(replica(deployment, &agent).len(), 5, "as it was");
     let _ = store(&agent, "a reason to look");
     assert_eq!(becomes_the_truth(deployment, &agent, REPAIR).len(), 5);
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
