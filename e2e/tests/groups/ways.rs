@@ -145,3 +145,34 @@ fn an_invitation_waits_for_its_agent_unless_that_takes_them_at_once() {
         (members == 2).then_some(())
     });
 }
+
+#[test]
+fn members_who_join_at_once_all_know_the_last_epoch() {
+    let (_turn, deployment) = deployment();
+    let (alpha, beta) = (deployment.network("alpha"), deployment.network("beta"));
+    let owner = alpha.create_agent("crowd-owner");
+    let members: Vec<_> = (0..8)
+        .map(|number| {
+            let network = if number % 2 == 0 { beta } else { alpha };
+            network.create_agent(&format!("crowd-{number}"))
+        })
+        .collect();
+    let group = found(&owner, "crowd", &members.iter().collect::<Vec<_>>());
+    for member in &members {
+        stands(member, &group, "invited");
+    }
+    std::thread::scope(|scope| {
+        for member in &members {
+            let group = &group;
+            scope.spawn(move || act(member, group, "accept").expect(200));
+        }
+    });
+    wait_for("everybody to be in", PATIENCE, || {
+        let seen = view(&owner, &group)?["members"].as_array()?.clone();
+        let joined = seen.iter().filter(|who| who["state"] != "invited").count();
+        (joined == members.len() + 1).then_some(())
+    });
+    for member in &members {
+        agrees(member, &owner, &group);
+    }
+}

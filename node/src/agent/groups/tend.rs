@@ -210,7 +210,26 @@ impl Core {
             word: said,
         };
         let mail = self.mail_part(&word.to, key, part, None).await?;
-        Ok(self.groups.store.told(word.n, &mail, epoch)?)
+        self.groups.store.transaction(|| {
+            self.groups.store.told(word.n, &mail, epoch)?;
+            self.tell_newer(me, word, epoch)
+        })
+    }
+
+    /// Sees to it that a member is told of an epoch that began while mail took the word about the one
+    /// before: until then that word stood for both.
+    fn tell_newer(&self, me: &Me, word: &StoredWord, told: u64) -> Result<(), ApiError> {
+        let group = self.group(me, &word.group)?;
+        let newest = group.and_then(|group| speech(&group, word));
+        if newest.is_some_and(|(_said, epoch)| epoch > told) {
+            let tell = Tell {
+                to: word.to.clone(),
+                says: word.says,
+            };
+            self.tell_group(&word.group, &[tell], internal::now())?;
+            self.groups.again.set(true);
+        }
+        Ok(())
     }
 
     /// Hands a post to mail for one listener. Returns whether what is behind it may follow.
