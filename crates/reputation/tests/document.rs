@@ -1,5 +1,5 @@
 //! The example of docs/protocol/reputation.md is what this crate computes.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::indexing_slicing, reason = "tests")]
 
 use entente_lexicon::{Did, Timestamp};
 use entente_reputation::{Endorsement, Speaker, Subject, weigh};

@@ -1,5 +1,5 @@
 //! What an announcement may say of an endorsement, and what is not believed.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use entente_lexicon::{Content, Did, RecordPath, Timestamp};
 use entente_reputation::{MAX_AHEAD_MS, MAX_TRAVEL_MS, Said, Statement, StatementError};

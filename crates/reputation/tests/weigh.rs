@@ -1,5 +1,5 @@
 //! What nobody can do to a score, and what everybody can rely on.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
 

@@ -1,9 +1,8 @@
 //! What agents make public in one timeline, what they say of one another, and what that comes to; here and
 //! across the mesh.
-#![allow(
+#![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     reason = "tests"
 )]
