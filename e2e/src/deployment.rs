@@ -1,7 +1,6 @@
 //! Whole local deployments, started as a person would start them.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -11,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::ports::Ports;
 use crate::wait::{PATIENCE, wait_for, wait_until};
 
 /// A cold start may have to build the Worker first.
@@ -39,6 +39,7 @@ pub struct Deployment {
     runners: Mutex<Vec<Child>>,
     peer_ports: Mutex<Vec<u16>>,
     dev_hosts: Vec<String>,
+    _ports: Ports,
 }
 
 /// A network that was started beside `cargo xtask up`; it stops when this is dropped.
@@ -145,13 +146,14 @@ impl Options {
             std::env::temp_dir().join(format!("{STATE_PREFIX}{}-{number}", std::process::id()));
         let _ = fs::remove_dir_all(&state);
         fs::create_dir_all(&state).expect("the state folder");
-        let base = free_ports(FIRST_PEER + self.fake_peers);
+        let ports = Ports::take(FIRST_PEER + self.fake_peers);
+        let base = ports.base;
         let peer_ports: Vec<u16> = (0..self.fake_peers)
             .map(|index| base + FIRST_PEER + index)
             .collect();
         let networks = (1..=self.networks).map(|index| base + index);
-        let ports = networks.chain(peer_ports.iter().copied());
-        let dev_hosts = ports.map(|port| format!("localhost:{port}"));
+        let all = networks.chain(peer_ports.iter().copied());
+        let dev_hosts = all.map(|port| format!("localhost:{port}"));
         let dev_hosts = dev_hosts.chain(self.dev_hosts.clone()).collect();
         let mut deployment = Deployment {
             state,
@@ -160,6 +162,7 @@ impl Options {
             runners: Mutex::default(),
             peer_ports: Mutex::new(peer_ports),
             dev_hosts,
+            _ports: ports,
         };
         let count = deployment.options.networks.to_string();
         let port = base.to_string();
@@ -276,20 +279,25 @@ impl Deployment {
         }
         let path = folder.join("misconfigured.json");
         fs::write(&path, config.to_string()).expect("the config is written");
+        let log = folder.join("misconfigured.log");
         let child = Command::new("node")
             .arg(root().join("node/local/supervisor.mjs"))
             .arg(path)
             .current_dir(&folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
-            .stderr(File::create(folder.join("misconfigured.log")).expect("a log"))
+            .stderr(File::create(&log).expect("a log"))
             .spawn()
             .expect("node starts");
+        let mut running = Supervisor(child);
         let public = self.network(name).public.clone();
-        wait_until(&format!("{name} to answer"), PATIENCE, || {
+        wait_until(&format!("{name} to answer"), START_LIMIT, || {
+            if let Some(status) = running.0.try_wait().expect("a child") {
+                panic!("{name} ended ({status}):\n{}", read(&log));
+            }
             public.attempt("GET", "/health", &[], &[]).is_ok()
         });
-        Supervisor(child)
+        running
     }
 
     /// Asks a network's D1, through `cargo xtask sql`; returns what it printed.
@@ -616,20 +624,6 @@ fn is_healthy(url: &str) -> bool {
 
 fn read(path: &Path) -> String {
     String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
-}
-
-/// Finds a port after which `count` ports are free, below those that systems give to clients.
-fn free_ports(count: u16) -> u16 {
-    for _ in 0..200 {
-        let mut bytes = [0; 2];
-        getrandom::fill(&mut bytes).expect("entropy");
-        let base = 12_000 + u16::from_be_bytes(bytes) % 18_000;
-        let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if (1..=count).all(|index| free(base + index)) {
-            return base;
-        }
-    }
-    panic!("no {count} free ports in a row");
 }
 
 /// Deletes the state that killed test processes left behind.

@@ -24,6 +24,7 @@ pub mod client;
 pub mod deployment;
 pub mod embedder;
 pub mod fake_peer;
+mod ports;
 pub mod receiver;
 pub mod scan;
 pub mod socket;

@@ -1,5 +1,5 @@
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use entente_e2e::{Deployment, Network};
 use serde_json::{Value, json};
@@ -9,6 +9,8 @@ use super::{back_up, deployment, empty, everything, lose, parts, restore, run_em
 const CHUNK: u8 = 1;
 const MANIFEST: u8 = 2;
 const INDEX: u8 = 3;
+/// Where the owner stands in a header.
+const OWNER: std::ops::Range<usize> = 13..29;
 /// Where the generation stands in a header.
 const GENERATION: std::ops::Range<usize> = 29..37;
 
@@ -42,20 +44,26 @@ fn flipped(bytes: &[u8], at: usize) -> Vec<u8> {
     bytes
 }
 
-/// One agent's manifest in the place of another's.
+/// One agent's manifest in the place of another's: of one that the newest backup refers to, which is the newest of
+/// its owner, since a part that did not change is not written again.
 fn swapped(deployment: &Deployment, alpha: &Network) {
     let manifests = parts(deployment, "alpha", MANIFEST);
-    let twin = |one: &Vec<u8>| {
-        let other = manifests.iter().find(|(_, bytes)| {
-            bytes.len() == one.len()
-                && bytes[13..29] != one[13..29]
-                && bytes[GENERATION] == one[GENERATION]
-        });
-        other.cloned()
+    let is_newest = |(_, one): &&(PathBuf, Vec<u8>)| {
+        let own = manifests
+            .iter()
+            .filter(|(_, bytes)| bytes[OWNER] == one[OWNER]);
+        own.map(|(_, bytes)| generation(bytes)).max() == Some(generation(one))
     };
-    let pair = manifests.iter().find_map(|one| Some((one, twin(&one.1)?)));
-    let ((path, _), (_, other)) = pair.expect("two agents' manifests are equally long");
-    with(alpha, path, &other, "BACKUP_OTHER_OWNER");
+    let twin = |one: &[u8]| {
+        let other = manifests
+            .iter()
+            .find(|(_, bytes)| bytes.len() == one.len() && bytes[OWNER] != one[OWNER]);
+        other.map(|(_, bytes)| bytes)
+    };
+    let mut newest = manifests.iter().filter(is_newest);
+    let pair = newest.find_map(|(path, bytes)| Some((path, twin(bytes)?)));
+    let (path, other) = pair.expect("two agents' manifests are equally long");
+    with(alpha, path, other, "BACKUP_OTHER_OWNER");
 }
 
 #[test]

@@ -19,11 +19,15 @@ fn next_frame(wire: &mut Socket, session: &mut Session) -> Frame {
     }
 }
 
-/// Reads items until there are so many.
+/// Reads items until there are so many different ones.
 fn receive(wire: &mut Socket, session: &mut Session, count: usize) -> Vec<Item> {
-    let mut items = Vec::new();
+    let mut items: Vec<Item> = Vec::new();
     while items.len() < count {
-        items.extend(next_frame(wire, session).items());
+        for item in next_frame(wire, session).items() {
+            if items.iter().all(|known| known.id != item.id) {
+                items.push(item);
+            }
+        }
     }
     items
 }
@@ -80,7 +84,12 @@ fn a_forged_key_freezes_the_link_until_an_admin_decides() {
     deployment.kill9("alpha");
     deployment.restart("alpha");
     let again = alpha.wait_for_peer(peer.identity.did.as_str(), "frozen");
-    assert_eq!((&again["frozen"], &again["queued"]), (frozen, &json!(2)));
+    assert_eq!(&again["frozen"], frozen);
+    // Killed before its object knew that the link had it, a message is handed to the link twice.
+    assert!(
+        [2, 3].map(Value::from).contains(&again["queued"]),
+        "{again}"
+    );
     // Neither side opens a session; adding the peer again changes nothing.
     let mut wire = peer.dial(alpha);
     assert_eq!(wire.closed(PATIENCE), (4410, "KEY_CHANGED".to_owned()));

@@ -1,6 +1,6 @@
 //! Starting a network's supervisor and waiting until it serves.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -91,7 +91,7 @@ enum FirstLine {
 
 /// Fails, naming what to do, when the port stays taken; one that is being given up right now is awaited.
 pub(crate) fn check_port(network: &Network) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(2);
+    let deadline = Instant::now() + Duration::from_secs(5);
     let error = loop {
         match TcpListener::bind(("127.0.0.1", network.port)) {
             Ok(_) => return Ok(()),
@@ -130,7 +130,7 @@ pub(crate) fn start(supervisor: &Path, folder: &StateFolder, config: &Config) ->
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let child = command.spawn().context("cannot start node")?;
-    fs::write(place.join("pid"), format!("{}\n", child.id()))?;
+    folder.write(&format!("{}/pid", config.name), &child.id())?;
     Ok(Starting {
         name: config.name.clone(),
         child,
