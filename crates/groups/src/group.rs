@@ -185,6 +185,18 @@ impl Group {
         current.roster.member(to).map(|_member| current)
     }
 
+    /// Has an agent told the newest epoch: nothing if it is not in.
+    #[must_use]
+    pub fn tell_epoch(&self, to: &Did) -> Option<Tell> {
+        let roster = &self.epoch_for(to)?.roster;
+        Some(Tell {
+            to: roster.member(to)?.clone(),
+            says: Says::Epoch {
+                epoch: roster.epoch,
+            },
+        })
+    }
+
     /// Returns under what this agent speaks, and to whom.
     ///
     /// # Errors
@@ -200,12 +212,11 @@ impl Group {
     }
 
     pub(crate) fn tell_others(&self) -> Vec<Tell> {
-        let others = self.current.as_ref().map(|current| self.others(current));
-        let tell = |to: &Address| Tell {
-            to: to.clone(),
-            says: Says::Epoch,
+        let tell = |current| {
+            let others = self.others(current).into_iter();
+            others.filter_map(|to| self.tell_epoch(&to.did)).collect()
         };
-        others.into_iter().flatten().map(tell).collect()
+        self.current.as_ref().map_or_else(Vec::new, tell)
     }
 
     /// Ends it for this agent; the key is destroyed.

@@ -19,4 +19,4 @@ pub use group::{Current, Group, Standing};
 pub use lane::{After, MAX_TRIES, after, next_heard};
 pub use owner::{Fresh, MAX_INVITED};
 pub use refusal::Refusal;
-pub use word::{Says, Tell};
+pub use word::{Says, Tell, Waiting};

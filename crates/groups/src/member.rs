@@ -166,7 +166,7 @@ impl Group {
         match tell.says {
             // Who was invited and cannot be reached is invited again by the owner, if at all.
             Says::Invite { .. } => Ok(Vec::new()),
-            Says::Epoch if self.epoch_for(&tell.to.did).is_none() => Ok(Vec::new()),
+            Says::Epoch { .. } if self.epoch_for(&tell.to.did).is_none() => Ok(Vec::new()),
             Says::Join { n } if !again => {
                 if self.standing == Standing::Joining && n == self.invitation {
                     self.end(Standing::Removed);
@@ -174,13 +174,13 @@ impl Group {
                 Ok(Vec::new())
             }
             // It left, and that is yet to be heard.
-            Says::Epoch if code == Refusal::NotJoined.code() && self.is_owner() => {
+            Says::Epoch { .. } if code == Refusal::NotJoined.code() && self.is_owner() => {
                 self.gone(&tell.to.did, |(since, _)| told >= since, fresh)
             }
             Says::Join { .. }
             | Says::Decline { .. }
             | Says::Leave { .. }
-            | Says::Epoch
+            | Says::Epoch { .. }
             | Says::Out { .. } => Ok(again.then(|| tell.clone()).into_iter().collect()),
         }
     }

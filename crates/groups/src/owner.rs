@@ -142,11 +142,8 @@ impl Group {
         fresh: Fresh<'_>,
     ) -> Result<Vec<Tell>, Refusal> {
         let current = self.own()?;
-        if let Some(member) = current.roster.member(from) {
-            return Ok(vec![Tell {
-                to: member.clone(),
-                says: Says::Epoch,
-            }]);
+        if let Some(tell) = self.tell_epoch(from) {
+            return Ok(vec![tell]);
         }
         let invited = self.invited.get(from).filter(|(_, newest)| *newest == n);
         let (address, _) = invited.cloned().ok_or(Refusal::NotInvited)?;

@@ -27,9 +27,12 @@ pub enum Says {
         /// The invitation by which it was in.
         n: u32,
     },
-    /// Anybody who is in, to anybody who is: the newest roster and its key, as they are when this is
-    /// told.
-    Epoch,
+    /// Anybody who is in, to anybody who is: the newest roster and its key, as they are when mail is
+    /// given this.
+    Epoch {
+        /// The newest epoch when this came up: an earlier one will not do.
+        epoch: u64,
+    },
     /// The owner: you are out, or not invited any more.
     Out {
         /// The epoch from which on it is so.
@@ -48,4 +51,25 @@ pub struct Tell {
     pub to: Address,
     /// What.
     pub says: Says,
+}
+
+/// A word that mail has not taken yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// What is told.
+    pub says: Says,
+    /// The epoch that mail is being given with it, once that has begun: what begins from then on is not
+    /// told by this word any more.
+    pub given: Option<u64>,
+}
+
+impl Waiting {
+    /// Whether the same agent need not be told that, because this word will have told it.
+    #[must_use]
+    pub fn stands_for(&self, says: Says) -> bool {
+        let (Says::Epoch { .. }, Says::Epoch { epoch }) = (self.says, says) else {
+            return false;
+        };
+        self.given.is_none_or(|given| given >= epoch)
+    }
 }

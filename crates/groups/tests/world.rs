@@ -10,7 +10,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use entente_groups::{After, Fresh, Group, Refusal, Says, Standing, Tell, after, next_heard};
+use entente_groups::{
+    After, Fresh, Group, Refusal, Says, Standing, Tell, Waiting, after, next_heard,
+};
 use entente_lexicon::{Address, Did, Host, Timestamp};
 use entente_trust::crypto::sign::SigningKey;
 use entente_trust::group::{GroupKey, Roster};
@@ -57,6 +59,8 @@ struct Mail {
 struct Row {
     to: usize,
     what: What,
+    /// What mail is being given, and has not taken.
+    given: Option<Part>,
     mailed: bool,
     tries: u32,
     /// The epoch that was told, or that the post was said under.
@@ -142,9 +146,14 @@ impl World {
 
     fn tell(&mut self, n: usize, tells: Vec<Tell>) {
         for tell in tells {
+            let to = number(&tell.to.did);
+            if self.waiting(n, to).any(|word| word.stands_for(tell.says)) {
+                continue;
+            }
             self.agents[n].rows.push(Row {
-                to: number(&tell.to.did),
+                to,
                 what: What::Tell(tell),
+                given: None,
                 mailed: false,
                 tries: 0,
                 epoch: 0,
@@ -152,6 +161,19 @@ impl World {
                 waits: false,
             });
         }
+    }
+
+    /// What an agent is to be told and mail has not taken.
+    fn waiting(&self, n: usize, to: usize) -> impl Iterator<Item = Waiting> {
+        let rows = self.agents[n].rows.iter();
+        let rows = rows.filter(move |row| row.to == to && row.end.is_none() && !row.mailed);
+        rows.filter_map(|row| match &row.what {
+            What::Tell(tell) => Some(Waiting {
+                says: tell.says,
+                given: row.given.as_ref().map(|_part| row.epoch),
+            }),
+            What::Post { .. } => None,
+        })
     }
 
     fn act<T>(
@@ -187,6 +209,7 @@ impl World {
             self.agents[n].rows.push(Row {
                 to,
                 what: What::Post { id, number },
+                given: None,
                 mailed: false,
                 tries: 0,
                 epoch,
@@ -196,8 +219,17 @@ impl World {
         }
     }
 
+    /// Begins to hand to mail what mail does not have, and does not come to the end of it.
+    fn begin(&mut self, n: usize) {
+        self.hand_over(n, false);
+    }
+
     /// Hands to mail what mail does not have: words first, posts in order.
     fn tend(&mut self, n: usize) {
+        self.hand_over(n, true);
+    }
+
+    fn hand_over(&mut self, n: usize, whole: bool) {
         let group = self.group(n);
         let current = group.as_ref().and_then(Group::current);
         let newest = current.map_or(0, |current| current.roster.epoch);
@@ -209,7 +241,7 @@ impl World {
             }
             let part = match &row.what {
                 What::Tell(tell) => match tell.says {
-                    Says::Epoch => {
+                    Says::Epoch { .. } => {
                         let epoch = group.as_ref().and_then(|g| g.epoch_for(&tell.to.did));
                         let Some(epoch) = epoch else {
                             self.agents[n].rows[place].end = Some(Some("MOOT".to_owned()));
@@ -245,10 +277,20 @@ impl World {
                 }
             };
             let row = &mut self.agents[n].rows[place];
+            let part = match row.given.take() {
+                Some(given) => given,
+                None => {
+                    row.epoch = newest;
+                    part
+                }
+            };
+            if !whole {
+                row.given = Some(part);
+                continue;
+            }
             row.mailed = true;
             row.waits = false;
             row.tries += 1;
-            row.epoch = newest;
             let to = row.to;
             self.mail.push(Mail {
                 from: n,
@@ -299,13 +341,15 @@ impl World {
                 }
                 if step == After::TellAndAgain {
                     let to = row.to;
-                    // Words go before posts.
-                    let tell = Tell {
-                        to: address(to),
-                        says: Says::Epoch,
-                    };
-                    self.tell(n, vec![tell]);
+                    let group = self.group(n);
+                    let tell = group.and_then(|group| group.tell_epoch(&address(to).did));
+                    let before = self.agents[n].rows.len();
+                    self.tell(n, tell.into_iter().collect());
                     let rows = &mut self.agents[n].rows;
+                    if rows.len() == before {
+                        return;
+                    }
+                    // Words go before posts.
                     let last = rows.pop().unwrap();
                     self.mail.iter_mut().for_each(|mail| {
                         if mail.from == n {
@@ -375,7 +419,7 @@ impl World {
                 group.hear_out(from, epoch, n, closed)?;
                 Vec::new()
             }
-            Says::Invite { .. } | Says::Epoch => Vec::new(),
+            Says::Invite { .. } | Says::Epoch { .. } => Vec::new(),
         };
         self.keep(to, &group);
         self.tell(to, tells);
@@ -396,11 +440,8 @@ impl World {
             Ok(_key) => {}
             Err(refusal) => {
                 if refusal == Refusal::OldEpoch {
-                    let tell = Tell {
-                        to: address(from),
-                        says: Says::Epoch,
-                    };
-                    self.tell(to, vec![tell]);
+                    let tell = group.tell_epoch(&address(from).did);
+                    self.tell(to, tell.into_iter().collect());
                 }
                 return Err(refusal.code().to_owned());
             }
@@ -462,6 +503,7 @@ impl World {
                 self.tell(who, tell.into_iter().collect());
             }
             Step::Post(who) => self.post(who),
+            Step::Begin(who) => self.begin(who),
             Step::Tend(who) => self.tend(who),
             Step::Deliver(n, again) => self.deliver(n, again),
             Step::Bounce(n) => self.bounce(n),
@@ -528,6 +570,7 @@ enum Step {
     Answer(usize, bool),
     Leave(usize),
     Post(usize),
+    Begin(usize),
     Tend(usize),
     Deliver(usize, bool),
     Bounce(usize),
@@ -542,6 +585,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (who(), prop::bool::weighted(0.9)).prop_map(|(who, yes)| Step::Answer(who, yes)),
         1 => who().prop_map(Step::Leave),
         5 => who().prop_map(Step::Post),
+        2 => who().prop_map(Step::Begin),
         8 => who().prop_map(Step::Tend),
         12 => (any::<usize>(), prop::bool::weighted(0.2)).prop_map(|(n, again)| Step::Deliver(n, again)),
         1 => any::<usize>().prop_map(Step::Bounce),
@@ -585,4 +629,66 @@ proptest! {
             }
         }
     }
+}
+
+/// A group of three, all of whom know its newest epoch.
+fn crew_of_three() -> World {
+    let mut world = World::new();
+    for who in 1..3 {
+        world.run(&Step::Invite(who));
+        world.drain();
+        world.run(&Step::Answer(who, true));
+        world.drain();
+    }
+    world
+}
+
+fn newest(world: &World, n: usize) -> u64 {
+    let group = world.group(n).unwrap();
+    group.current().unwrap().roster.epoch
+}
+
+#[test]
+fn an_epoch_that_begins_while_mail_takes_the_word_about_the_one_before_is_told_too() {
+    let mut world = crew_of_three();
+    world.run(&Step::Rekey);
+    world.run(&Step::Begin(OWNER));
+    world.run(&Step::Rekey);
+    world.drain();
+    // Nobody has said anything by which a member could have found out.
+    assert_eq!(world.posts, 0);
+    for who in 1..3 {
+        assert_eq!(newest(&world, who), newest(&world, OWNER), "agent {who}");
+    }
+}
+
+#[test]
+fn epochs_that_begin_before_mail_is_given_a_word_are_told_by_one() {
+    let mut world = crew_of_three();
+    let before = world.agents[OWNER].rows.len();
+    (0..5).for_each(|_| world.run(&Step::Rekey));
+    assert_eq!(world.agents[OWNER].rows.len(), before + 2);
+    world.drain();
+    for who in 1..3 {
+        assert_eq!(newest(&world, who), newest(&world, OWNER), "agent {who}");
+    }
+}
+
+#[test]
+fn a_word_stands_for_an_epoch_only_until_mail_is_given_an_earlier_one() {
+    let epoch = |epoch| Says::Epoch { epoch };
+    let word = |given| Waiting {
+        says: epoch(5),
+        given,
+    };
+    assert!(word(None).stands_for(epoch(9)));
+    assert!(word(Some(9)).stands_for(epoch(9)));
+    assert!(!word(Some(8)).stands_for(epoch(9)));
+    let invite = Says::Invite { n: 1 };
+    assert!(!word(None).stands_for(invite));
+    let invited = Waiting {
+        says: invite,
+        given: None,
+    };
+    assert!(!invited.stands_for(invite) && !invited.stands_for(epoch(1)));
 }

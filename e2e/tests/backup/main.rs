@@ -8,6 +8,7 @@
 
 mod agent;
 mod attacks;
+mod groups;
 mod interrupted;
 mod network;
 mod schedule;

@@ -1,6 +1,11 @@
 //! Networks that die during a re-key and during a fan-out: each member has each message once, or its
 //! author was told that it has not.
 
+use std::io::Write;
+use std::net::TcpStream;
+
+use entente_e2e::Network;
+
 use super::*;
 
 /// Every post of `authors` came once and in order to everybody for whom it says `delivered`, and to nobody
@@ -108,4 +113,79 @@ fn adds_up_among(agents: &[&Agent], group: &str) -> usize {
             .count()
     };
     agents.iter().map(lost).sum()
+}
+
+/// Asks for something and does not wait for the answer: it is as if it had been lost.
+fn ask_and_forget(network: &Network, agent: &Agent, method: &str, path: &str) {
+    let mut stream = TcpStream::connect(network.host.replace("localhost", "127.0.0.1")).unwrap();
+    let (host, token) = (&network.host, &agent.token);
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
+         Content-Length: 0\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_removal_that_was_never_answered_is_repeated_and_makes_one_new_epoch() {
+    let (_turn, deployment) = deployment();
+    let (alpha, beta) = (deployment.network("alpha"), deployment.network("beta"));
+    let owner = alpha.create_agent("unanswered-owner");
+    let near = alpha.create_agent("unanswered-near");
+    let far = beta.create_agent("unanswered-far");
+    let doomed: Vec<_> = (0..3)
+        .map(|number| beta.create_agent(&format!("unanswered-{number}")))
+        .collect();
+    let mut members = vec![&near, &far];
+    members.extend(&doomed);
+    let group = assemble(&owner, "unanswered", &members);
+    let id = say(&owner, &group, "before");
+    arrives(&owner, &group, &id);
+    let epoch = |agent: &Agent| view(agent, &group).unwrap()["epoch"].as_u64().unwrap();
+    for (round, out) in doomed.iter().enumerate() {
+        let before = epoch(&owner);
+        let path = group_path(&owner, &group, &format!("/members/{}", out.did));
+        // It dies before, during or after the removal: who asked cannot tell.
+        ask_and_forget(alpha, &owner, "DELETE", &path);
+        deployment.kill9("alpha");
+        deployment.restart("alpha");
+        let after = epoch(&owner);
+        let repeated = owner.client.delete(&path);
+        if after == before {
+            let _ = repeated.expect(200);
+            assert!(epoch(&owner) > before, "round {round}: it had not begun");
+        } else {
+            repeated.refused(404, "GROUP_NOT_MEMBER");
+            assert_eq!(epoch(&owner), after, "round {round}: once is enough");
+        }
+        println!("round {round}: removed before it died: {}", after != before);
+        stands(out, &group, "removed");
+        let last = epoch(&owner);
+        for agent in [&near, &far] {
+            agrees(agent, &owner, &group);
+            assert_eq!(epoch(agent), last, "round {round}: {}", agent.name);
+        }
+        for agent in [&owner, &near, &far] {
+            let _ = say(agent, &group, &format!("after {round}, {}", agent.name));
+        }
+    }
+    let stayed = [&owner, &near, &far];
+    for agent in stayed {
+        for post in posts(agent, &group) {
+            if post["to"].is_array() {
+                let _ = settled(agent, &group, post["id"].as_str().unwrap());
+            }
+        }
+    }
+    assert_eq!(adds_up_among(&stayed, &group), 0);
+    let _ = adds_up(&stayed, &stayed, &group);
+    for (round, out) in doomed.iter().enumerate() {
+        for author in stayed {
+            for text in heard(out, author, &group) {
+                let said = text.split([',', ' ']).nth(1);
+                let earlier = said.is_none_or(|said| said.parse::<usize>().unwrap() < round);
+                assert!(earlier, "{} heard {text:?}", out.name);
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Groups: who is in hears everything once and in order, who is not hears nothing, whatever dies.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
+mod caps;
 mod killed;
 mod refusals;
 mod topics;

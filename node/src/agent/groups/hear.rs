@@ -6,7 +6,7 @@ use data_encoding::BASE64_NOPAD;
 use entente_groups::{Group, Refusal, Says, Tell, next_heard};
 use entente_lexicon::api::groups::AutoAccept;
 use entente_lexicon::group::{GroupPart, GroupWord};
-use entente_lexicon::{Address, Content, Did, MessageId, Timestamp, schema};
+use entente_lexicon::{Address, Content, MessageId, Timestamp, schema};
 use entente_trust::group::{GroupKey, Place, Roster, Unverified, group_id, open_text};
 use entente_trust::message::Body;
 
@@ -202,7 +202,7 @@ impl Core {
                 group.hear_out(from, epoch, n, closed)?;
                 Vec::new()
             }
-            Says::Invite { .. } | Says::Epoch => return Err(MALFORMED),
+            Says::Invite { .. } | Says::Epoch { .. } => return Err(MALFORMED),
         };
         let news = group != before;
         self.keep_group(me, &group, &tells, now)?;
@@ -286,7 +286,7 @@ impl Core {
             Ok(key) => key,
             Err(refusal) => {
                 if refusal == Refusal::OldEpoch {
-                    self.tell_newest(id, &group, from, now)?;
+                    self.tell_group(id, group.tell_epoch(from).as_slice(), now)?;
                 }
                 return Err(refusal.into());
             }
@@ -319,22 +319,6 @@ impl Core {
             request: None,
         })?;
         Ok(Some(body))
-    }
-
-    fn tell_newest(
-        &self,
-        id: &MessageId,
-        group: &Group,
-        to: &Did,
-        now: Timestamp,
-    ) -> Result<(), ApiError> {
-        let member = group.epoch_for(to);
-        let member = member.and_then(|current| current.roster.member(to));
-        let tell = member.map(|member| Tell {
-            to: member.clone(),
-            says: Says::Epoch,
-        });
-        self.tell_group(id, tell.as_slice(), now)
     }
 }
 

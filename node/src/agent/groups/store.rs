@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use entente_groups::{Group, Says};
+use entente_groups::{Group, Says, Waiting};
 use entente_lexicon::cast::Via;
 use entente_lexicon::{Address, Did, Host, MessageId, Timestamp};
 
@@ -56,7 +56,7 @@ pub(super) struct StoredWord {
     pub(super) group: MessageId,
     pub(super) to: Address,
     pub(super) says: Says,
-    /// The epoch that was told, once it was.
+    /// The epoch that mail was given with it, 0 where there is none.
     pub(super) told: u64,
 }
 
@@ -195,7 +195,7 @@ impl GroupStore {
         Ok(())
     }
 
-    /// Writes down what has to be told. Of several newest epochs for one member, one is enough.
+    /// Writes down what has to be told, unless a word that waits will have told it.
     pub(super) fn tell(
         &self,
         group: &MessageId,
@@ -203,21 +203,38 @@ impl GroupStore {
         says: Says,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let waiting = self.waiting(group, &to.did)?;
+        if waiting.iter().any(|word| word.stands_for(says)) {
+            return Ok(());
+        }
         let text = serde_json::to_string(&says).map_err(|_error| StoreError::Column(0))?;
         self.db.exec(
-            "INSERT INTO group_words(grp, member, host, says, at, open)
-             SELECT ?1, ?2, ?3, ?4, ?5, 1 WHERE ?6 = 0 OR NOT EXISTS (
-                SELECT 1 FROM group_words WHERE grp = ?1 AND member = ?2 AND says = ?4
-                AND open IS NOT NULL AND mail IS NULL)",
+            "INSERT INTO group_words(grp, member, host, says, at, open) VALUES(?, ?, ?, ?, ?, 1)",
             params![
                 group.to_bytes(),
                 to.did.as_str(),
                 to.host.as_str(),
                 text,
-                now,
-                says == Says::Epoch
+                now
             ],
         )
+    }
+
+    /// Returns what one agent is to be told and mail has not taken.
+    fn waiting(&self, group: &MessageId, to: &Did) -> Result<Vec<Waiting>, StoreError> {
+        let sql = format!(
+            "SELECT {WORD} FROM group_words w WHERE w.grp = ? AND w.member = ?
+             AND w.open IS NOT NULL AND w.mail IS NULL"
+        );
+        let rows = self.db.rows(&sql, params![group.to_bytes(), to.as_str()])?;
+        let waiting = |row: &Row| {
+            let word = word(row)?;
+            Ok(Waiting {
+                says: word.says,
+                given: (word.told > 0).then_some(word.told),
+            })
+        };
+        rows.iter().map(waiting).collect()
     }
 
     /// Returns what mail does not have yet, in the order in which it came up.
@@ -233,10 +250,16 @@ impl GroupStore {
             .collect()
     }
 
+    /// Mail is being given it, with this epoch.
+    pub(super) fn giving(&self, n: u64, epoch: u64) -> Result<(), StoreError> {
+        let sql = "UPDATE group_words SET told = ? WHERE n = ?";
+        self.db.exec(sql, params![epoch, n])
+    }
+
     /// Mail has it.
-    pub(super) fn told(&self, n: u64, mail: &MessageId, epoch: u64) -> Result<(), StoreError> {
-        let sql = "UPDATE group_words SET mail = ?, told = ? WHERE n = ?";
-        self.db.exec(sql, params![mail.to_bytes(), epoch, n])
+    pub(super) fn told(&self, n: u64, mail: &MessageId) -> Result<(), StoreError> {
+        let sql = "UPDATE group_words SET mail = ? WHERE n = ?";
+        self.db.exec(sql, params![mail.to_bytes(), n])
     }
 
     /// It needs nothing more; `code` says why it did not arrive.

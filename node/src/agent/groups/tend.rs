@@ -131,15 +131,10 @@ impl Core {
             After::Again => store.again(send, false)?,
             After::WhenNewer => store.again(send, true)?,
             After::TellAndAgain => {
-                let tell = Tell {
-                    to: send.to.clone(),
-                    says: Says::Epoch,
-                };
                 // Who is not in is not told; the post then ends where it is sent.
                 let group = self.group(me, &send.group)?;
-                if group.is_some_and(|group| group.epoch_for(&send.to.did).is_some()) {
-                    self.tell_group(&send.group, &[tell], internal::now())?;
-                }
+                let tell = group.and_then(|group| group.tell_epoch(&send.to.did));
+                self.tell_group(&send.group, tell.as_slice(), internal::now())?;
                 store.again(send, false)?;
             }
         }
@@ -209,27 +204,10 @@ impl Core {
             group: word.group.clone(),
             word: said,
         };
+        // Before mail is given it, so that an epoch that begins meanwhile becomes a word of its own.
+        self.groups.store.giving(word.n, epoch)?;
         let mail = self.mail_part(&word.to, key, part, None).await?;
-        self.groups.store.transaction(|| {
-            self.groups.store.told(word.n, &mail, epoch)?;
-            self.tell_newer(me, word, epoch)
-        })
-    }
-
-    /// Sees to it that a member is told of an epoch that began while mail took the word about the one
-    /// before: until then that word stood for both.
-    fn tell_newer(&self, me: &Me, word: &StoredWord, told: u64) -> Result<(), ApiError> {
-        let group = self.group(me, &word.group)?;
-        let newest = group.and_then(|group| speech(&group, word));
-        if newest.is_some_and(|(_said, epoch)| epoch > told) {
-            let tell = Tell {
-                to: word.to.clone(),
-                says: word.says,
-            };
-            self.tell_group(&word.group, &[tell], internal::now())?;
-            self.groups.again.set(true);
-        }
-        Ok(())
+        Ok(self.groups.store.told(word.n, &mail)?)
     }
 
     /// Hands a post to mail for one listener. Returns whether what is behind it may follow.
@@ -326,7 +304,7 @@ fn speech(group: &Group, word: &StoredWord) -> Option<(GroupWord, u64)> {
         Says::Decline { n } => GroupWord::Decline { n },
         Says::Leave { n } => GroupWord::Leave { n },
         Says::Out { epoch, n, closed } => GroupWord::Out { epoch, n, closed },
-        Says::Epoch => {
+        Says::Epoch { .. } => {
             let current = group.epoch_for(&word.to.did)?;
             let said = GroupWord::Epoch {
                 roster: BASE64_NOPAD.encode(&current.signed),
