@@ -277,13 +277,10 @@ impl World {
                 }
             };
             let row = &mut self.agents[n].rows[place];
-            let part = match row.given.take() {
-                Some(given) => given,
-                None => {
-                    row.epoch = newest;
-                    part
-                }
-            };
+            if row.given.is_none() {
+                row.epoch = newest;
+            }
+            let part = row.given.take().unwrap_or(part);
             if !whole {
                 row.given = Some(part);
                 continue;
