@@ -2,6 +2,7 @@
 
 use entente_delivery::{DEFAULT_ATTEMPTS, MAX_ATTEMPTS};
 use entente_lexicon::{Host, TrustLevel};
+use entente_tasks::RETENTION_MS;
 use entente_trust::crypto::rest::{BadMasterKey, KeyRing, MasterKey, RestError};
 use worker::Env;
 
@@ -87,12 +88,16 @@ pub struct Config {
     pub firehose_seats: usize,
     /// Attempts until mail of this network, or a webhook, is a dead letter.
     pub delivery_attempts: u32,
+    /// How long tasks are kept that are over, in milliseconds.
+    pub task_retention_ms: u64,
 }
 
 const MAX_NAME_CHARS: usize = 63;
 /// Viewers of one fan-out object, unless told, and at most.
 const SEATS: usize = 250;
 const MAX_SEATS: usize = 1_000;
+/// Tasks that are over are kept for ten years at most.
+const MAX_RETENTION_MS: u64 = 3_660 * 24 * 60 * 60 * 1_000;
 
 impl Config {
     /// Reads the variables.
@@ -115,6 +120,8 @@ impl Config {
                 .ok_or(Problem::Variable("FIREHOSE_SEATS"))?,
             delivery_attempts: attempts(&variable(env, "DELIVERY_ATTEMPTS"))
                 .ok_or(Problem::Variable("DELIVERY_ATTEMPTS"))?,
+            task_retention_ms: retention(&variable(env, "TASK_RETENTION_MS"))
+                .ok_or(Problem::Variable("TASK_RETENTION_MS"))?,
             ..config
         })
     }
@@ -155,6 +162,7 @@ impl Config {
             allow_outbound: true,
             firehose_seats: SEATS,
             delivery_attempts: DEFAULT_ATTEMPTS,
+            task_retention_ms: RETENTION_MS,
         })
     }
 
@@ -221,6 +229,16 @@ fn attempts(text: &str) -> Option<u32> {
             .parse()
             .ok()
             .filter(|attempts| (1..=MAX_ATTEMPTS).contains(attempts)),
+    }
+}
+
+fn retention(text: &str) -> Option<u64> {
+    match text {
+        "" => Some(RETENTION_MS),
+        text => text
+            .parse()
+            .ok()
+            .filter(|millis| (1..=MAX_RETENTION_MS).contains(millis)),
     }
 }
 
@@ -331,6 +349,16 @@ mod tests {
         assert_eq!(attempts(""), Some(DEFAULT_ATTEMPTS));
         assert_eq!(attempts("2"), Some(2));
         assert_eq!(["0", "101", "-1", "x"].map(attempts), [None; 4]);
+    }
+
+    #[test]
+    fn how_long_tasks_are_kept_is_bounded() {
+        assert_eq!(retention(""), Some(RETENTION_MS));
+        assert_eq!(retention("1000"), Some(1_000));
+        assert_eq!(
+            ["0", "999999999999999", "-1", "x"].map(retention),
+            [None; 4]
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! word if it comes. So both sides agree in the end however words are delayed, repeated or reordered.
 //! No I/O, no clock. Start reading at [`Task`]; `docs/protocol/tasks.md` is the specification.
 
+mod keep;
 mod refusal;
 mod requester;
 mod task;
@@ -12,6 +13,7 @@ mod tree;
 mod word;
 mod worker;
 
+pub use keep::{RETENTION_MS, Ties};
 pub use refusal::Refusal;
 pub use task::{
     Act, DEFAULT_DEADLINE_MS, GRACE_MS, Heard, Presumed, Role, Task, Terms, Tick, may_follow,

@@ -7,7 +7,9 @@
 
 use entente_lexicon::Timestamp;
 use entente_lexicon::records::comms::{Retry, TaskState};
-use entente_tasks::{Act, GRACE_MS, Heard, Task, Terms, Tick, Word, may_follow};
+use entente_tasks::{
+    Act, GRACE_MS, Heard, RETENTION_MS, Task, Terms, Tick, Ties, Word, may_follow,
+};
 use proptest::prelude::*;
 
 /// One thing that happens. Numbers choose among what is there.
@@ -48,6 +50,8 @@ struct World {
     worker: Option<Task>,
     terms: Terms,
     to_worker: Vec<Word>,
+    /// Whatever the worker was ever told.
+    said: Vec<Word>,
     to_requester: Vec<Word>,
     /// How often the worker has reported a last word, by attempt.
     ended: Vec<(u32, TaskState)>,
@@ -62,9 +66,15 @@ impl World {
             worker: None,
             terms,
             to_worker: vec![request],
+            said: vec![request],
             to_requester: Vec::new(),
             ended: Vec::new(),
         }
+    }
+
+    fn tell_worker(&mut self, word: Option<Word>) {
+        self.to_worker.extend(word);
+        self.said.extend(word);
     }
 
     fn tell_requester(&mut self, word: Option<Word>) {
@@ -80,7 +90,7 @@ impl World {
     fn tick(&mut self) {
         match self.requester.tick(self.now) {
             Tick::Nothing | Tick::Expired(None) => {}
-            Tick::Expired(Some(word)) | Tick::Retry(word) => self.to_worker.push(word),
+            Tick::Expired(Some(word)) | Tick::Retry(word) => self.tell_worker(Some(word)),
         }
         let ticked = self.worker.as_mut().map(|worker| worker.tick(self.now));
         if let Some(Tick::Expired(word)) = ticked {
@@ -135,11 +145,11 @@ impl World {
             }
             Step::Cancel => {
                 let word = self.requester.act(Act::Cancel);
-                self.to_worker.extend(word.ok().flatten());
+                self.tell_worker(word.ok().flatten());
             }
             Step::Input => {
                 let word = self.requester.act(Act::Input);
-                self.to_worker.extend(word.ok().flatten());
+                self.tell_worker(word.ok().flatten());
             }
             Step::ToWorker(n, again) => {
                 if let Some(word) = pick(&mut self.to_worker, n, again) {
@@ -205,6 +215,52 @@ proptest! {
         prop_assert_eq!(all, attempts.len());
         let most = terms.retry.map_or(1, |retry| u32::from(retry.max_attempts));
         prop_assert!(worker.attempt() <= most);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_over_on_its_side_and_is_never_done_again(
+        terms in terms(),
+        steps in proptest::collection::vec(step(), 0..60),
+        bits in 0_u8..8,
+        kept in 0_u64..200_000,
+        waited in 0_u64..400_000,
+    ) {
+        let terms = terms.bounded(Timestamp(0));
+        let mut world = World::new(terms);
+        for step in &steps {
+            world.run(step);
+        }
+        let changed = world.now;
+        let now = changed.after(waited);
+        let ties = Ties {
+            untold: bits & 1 != 0,
+            parent_open: bits & 2 != 0,
+            children: bits & 4 != 0,
+        };
+        let deadline = terms.deadline.unwrap();
+        for task in [Some(&world.requester), world.worker.as_ref()].into_iter().flatten() {
+            let far = Timestamp(u64::MAX / 2);
+            prop_assert_eq!(
+                task.may_be_forgotten(changed, (far, RETENTION_MS), Ties::default()),
+                task.state().is_final()
+            );
+            if !task.may_be_forgotten(changed, (now, kept), ties) {
+                continue;
+            }
+            prop_assert!(task.state().is_final() && task.due().is_none());
+            prop_assert_eq!(ties, Ties::default());
+            prop_assert!(now >= changed.after(kept) && now >= deadline.after(kept));
+            // Whatever its requester said comes once more, to a worker that has forgotten it.
+            for word in &world.said {
+                let Ok((mut anew, _reply)) = Task::asked(terms, *word) else {
+                    continue;
+                };
+                let _: Tick = anew.tick(now);
+                prop_assert!(anew.state().is_final(), "{:?} is done again", word);
+                let refused = anew.act(Act::Say(TaskState::Working));
+                prop_assert!(refused.is_err());
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod crossing;
 mod handoff;
+mod kept;
 mod killed;
 mod listing;
 mod refusals;

@@ -9,6 +9,7 @@ mod artifacts;
 mod ask;
 mod handoff;
 mod hear;
+mod keep;
 mod push;
 mod record;
 mod routes;

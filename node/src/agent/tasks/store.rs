@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use entente_lexicon::records::comms::TaskState;
 use entente_lexicon::{Did, MessageId, Timestamp};
-use entente_tasks::{Role, Task, Word};
+use entente_tasks::{Role, Task, Ties, Word};
 use worker::SqlStorageValue;
 
 use crate::agent::store::message_id;
@@ -16,9 +16,10 @@ const SCHEMA: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS tasks(
         n INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE, role TEXT NOT NULL,
         peer TEXT NOT NULL, host TEXT NOT NULL, state TEXT NOT NULL, machine TEXT NOT NULL,
-        due INTEGER, parent INTEGER, depth INTEGER NOT NULL, context BLOB, remote INTEGER NOT NULL,
+        due INTEGER, over_at INTEGER, parent INTEGER, depth INTEGER NOT NULL, context BLOB, remote INTEGER NOT NULL,
         via INTEGER, created_at INTEGER NOT NULL, changed_at INTEGER NOT NULL, updated_at INTEGER NOT NULL)",
     "CREATE INDEX IF NOT EXISTS tasks_due ON tasks(due) WHERE due IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS tasks_over ON tasks(over_at) WHERE over_at IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS tasks_by_parent ON tasks(parent) WHERE parent IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS tasks_by_state ON tasks(state, n)",
     "CREATE INDEX IF NOT EXISTS tasks_by_caller ON tasks(via, changed_at, n) WHERE via IS NOT NULL",
@@ -177,9 +178,9 @@ impl TaskStore {
         context: Option<&[u8]>,
     ) -> Result<u64, StoreError> {
         let row = self.db.row(
-            "INSERT INTO tasks(id, role, peer, host, state, machine, due, parent, depth, context,
-                remote, via, created_at, changed_at, updated_at)
-             VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING n",
+            "INSERT INTO tasks(id, role, peer, host, state, machine, due, over_at, parent, depth,
+                context, remote, via, created_at, changed_at, updated_at)
+             VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING n",
             params![
                 new.id.to_bytes(),
                 new.task.role().as_str(),
@@ -188,6 +189,7 @@ impl TaskStore {
                 new.task.state().as_str(),
                 machine(&new.task)?,
                 new.task.due(),
+                new.task.over_at(new.changed_at),
                 new.parent,
                 new.depth,
                 context,
@@ -204,12 +206,13 @@ impl TaskStore {
     /// Writes down how a task stands.
     pub(super) fn keep(&self, stored: &StoredTask) -> Result<(), StoreError> {
         self.db.exec(
-            "UPDATE tasks SET state = ?, machine = ?, due = ?, changed_at = ?, updated_at = ?
-             WHERE n = ?",
+            "UPDATE tasks SET state = ?, machine = ?, due = ?, over_at = ?, changed_at = ?,
+                updated_at = ? WHERE n = ?",
             params![
                 stored.task.state().as_str(),
                 machine(&stored.task)?,
                 stored.task.due(),
+                stored.task.over_at(stored.changed_at),
                 stored.changed_at,
                 stored.updated_at,
                 stored.n,
@@ -217,7 +220,7 @@ impl TaskStore {
         )
     }
 
-    /// Forgets a task that was never asked for.
+    /// Forgets a task and all that was said about it, with the keys that programs said it under.
     pub(super) fn forget(&self, n: u64) -> Result<(), StoreError> {
         let sql = "DELETE FROM task_words WHERE task = ?";
         self.db.exec(sql, params![n])?;
@@ -327,6 +330,48 @@ impl TaskStore {
         let row = self.db.row(sql, params![])?;
         let due = row.map(|row| row.optional(0, Row::timestamp)).transpose()?;
         Ok(due.flatten())
+    }
+
+    /// Returns some of the tasks that were over at this time, those first that have been for longest.
+    pub(super) fn over(&self, at: Timestamp, limit: u32) -> Result<Vec<StoredTask>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM tasks WHERE over_at <= ? ORDER BY over_at, n DESC LIMIT ?"
+        );
+        let rows = self.db.rows(&sql, params![at, limit])?;
+        rows.iter().map(task).collect()
+    }
+
+    /// Returns since when the task is over that has been for longest, or when the first will be.
+    pub(super) fn first_over(&self) -> Result<Option<Timestamp>, StoreError> {
+        let sql = "SELECT min(over_at) FROM tasks WHERE over_at IS NOT NULL";
+        let row = self.db.row(sql, params![])?;
+        let over = row.map(|row| row.optional(0, Row::timestamp)).transpose()?;
+        Ok(over.flatten())
+    }
+
+    /// Has a task count as over from then on.
+    pub(super) fn keep_longer(&self, n: u64, over: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE tasks SET over_at = ? WHERE n = ?";
+        self.db.exec(sql, params![over, n])
+    }
+
+    /// Returns what hangs on a task.
+    pub(super) fn ties(&self, n: u64) -> Result<Ties, StoreError> {
+        let row = self.db.row(
+            "SELECT
+                EXISTS(SELECT 1 FROM task_words w WHERE w.task = t.n AND w.unsettled IS NOT NULL),
+                EXISTS(SELECT 1 FROM tasks p WHERE p.n = t.parent
+                    AND p.state NOT IN ('completed', 'failed', 'rejected', 'canceled')),
+                EXISTS(SELECT 1 FROM tasks c WHERE c.parent = t.n)
+             FROM tasks t WHERE t.n = ?",
+            params![n],
+        )?;
+        let row = row.ok_or(StoreError::Column(0))?;
+        Ok(Ties {
+            untold: row.flag(0)?,
+            parent_open: row.flag(1)?,
+            children: row.flag(2)?,
+        })
     }
 
     pub(super) fn insert_word(&self, new: &NewWord<'_>) -> Result<u64, StoreError> {

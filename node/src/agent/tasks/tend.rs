@@ -67,6 +67,9 @@ impl Core {
         if self.tell_all(&me).await? {
             self.wake_in(RETRY_MS);
         }
+        if self.forget_tasks()? {
+            self.tasks.again.set(true);
+        }
         self.tasks_due()
     }
 

@@ -120,6 +120,16 @@ impl Core {
         })
     }
 
+    /// Forgets what A2A keeps of a task. Part of the caller's transaction.
+    pub(in crate::agent::tasks) fn a2a_forget(&self, task: u64) -> Result<(), ApiError> {
+        let store = &self.tasks.a2a.store;
+        for (id, target) in store.places(task)? {
+            store.remove_place(task, &id)?;
+            self.remove_target(&target)?;
+        }
+        Ok(self.tasks.a2a.remotes.forget_call(task)?)
+    }
+
     fn a2a_place_of(&self, target: &str) -> Result<Value, ApiError> {
         self.target_settings(target)?
             .ok_or_else(|| ApiError::internal("a place without a target"))

@@ -150,6 +150,11 @@ impl RemoteStore {
         )
     }
 
+    pub(super) fn forget_call(&self, task: u64) -> Result<(), StoreError> {
+        let sql = "DELETE FROM a2a_calls WHERE task = ?";
+        self.db.exec(sql, params![task])
+    }
+
     /// Returns tasks that are to be looked at; none of the `resting` agents.
     pub(super) fn due(
         &self,
