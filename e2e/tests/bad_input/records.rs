@@ -4,11 +4,15 @@
 use std::fs;
 use std::path::Path;
 
+use data_encoding::BASE64_NOPAD;
 use entente_e2e::deployment::root;
+use entente_e2e::fake_peer::FakeAgent;
 use entente_e2e::{Reply, Socket};
+use entente_lexicon::cast::{CastPart, Via};
 use entente_lexicon::message::RecordPart;
 use entente_lexicon::schema::{Code, check};
 use entente_lexicon::{Content, MessageId};
+use entente_trust::group::{GroupKey, Place, seal_text};
 use serde_json::{Value, json};
 
 use super::mail::{Draft, carry};
@@ -147,4 +151,65 @@ fn a_sound_record_is_taken_and_no_other_way_takes_records() {
     socket.send(&json!({ "type": "send", "ref": id, "to": agent.address, "content": content }));
     let heard = socket.until("a refusal", |frame| frame["type"] == "error");
     assert_eq!(heard["error"]["code"], "INVALID_CONTENT");
+}
+
+/// A record as its author tells it to many, whatever it is.
+fn cast(author: &FakeAgent, n: u8, record: &Value) -> Content {
+    let (id, key) = ([n; 16], GroupKey::from_bytes(&[n; 32]).unwrap());
+    let place = Place {
+        group: &id,
+        epoch: 0,
+        id: &id,
+        author: &author.identity.did,
+    };
+    let text = serde_json::to_vec(record).unwrap();
+    let sealed = seal_text(&key, &place, [n; 24], &text).unwrap();
+    Content::Cast(CastPart {
+        cast: MessageId::from_bytes(id),
+        via: Via::Address,
+        sealed: Some(BASE64_NOPAD.encode(&sealed)),
+        key: Some(BASE64_NOPAD.encode(&*key.to_bytes())),
+        record: None,
+    })
+}
+
+#[test]
+fn a_malformed_record_that_is_sealed_as_a_broadcast_is_refused_by_who_opens_it() {
+    const KIND: &str = "agent.comms.broadcast";
+    let peer = new_peer();
+    let author = peer.add_agent("of-broadcasts");
+    let agent = alpha().create_agent("broadcasts-refused");
+    let (mut items, mut expected) = (Vec::new(), Vec::new());
+    // What is sealed for many is no longer than what is said in a group.
+    let fits = |(_, file): &(String, Value)| file.to_string().len() < 30_000;
+    let invalid: Vec<_> = files("invalid").into_iter().filter(fits).collect();
+    assert!(invalid.len() >= 60, "{}", invalid.len());
+    let own = invalid.iter().filter(|(name, file)| {
+        let fault = check(Some(KIND), &file["record"]).unwrap_err();
+        name.starts_with("broadcast") && file["code"] == fault.code.as_str()
+    });
+    assert_ne!(own.count(), 0, "broadcasts are among them");
+    for (n, (_, file)) in (1_u8..).zip(&invalid) {
+        let record = &file["record"];
+        let fault = check(Some(KIND), record).unwrap_err();
+        let mut draft = Draft::new(&author, &agent, n);
+        draft.content = Some(cast(&author, n, record));
+        items.push(draft.seal());
+        expected.push((u64::from(n), fault.code.as_str().to_owned()));
+    }
+    let mut link = open_session(&peer);
+    assert_eq!(carry(&peer, &mut link, 1, &items), expected);
+    assert_eq!(agent.inbox(200).len(), 0);
+    // What was refused was not kept: under the same id a sound one is taken.
+    let sound = files("valid").into_iter().map(|(_, record)| record);
+    let sound = sound
+        .filter(|record| record["$type"] == KIND)
+        .collect::<Vec<_>>();
+    let next = u8::try_from(items.len() + 1).unwrap();
+    let mut draft = Draft::new(&author, &agent, next);
+    draft.content = Some(cast(&author, 1, &sound[0]));
+    assert_eq!(carry(&peer, &mut link, next.into(), &[draft.seal()]), []);
+    let inbox = agent.inbox(200);
+    assert_eq!(inbox.len(), 1);
+    assert_eq!(inbox[0]["content"]["record"], sound[0]);
 }
