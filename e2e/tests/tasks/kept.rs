@@ -30,9 +30,9 @@ fn a_task_that_is_over_is_forgotten_on_both_sides_but_not_a_part_of_one_that_is_
         &requester,
         &request(&worker.address, "the whole", json!({})),
     );
-    let part = json!({ "parent": whole["id"], "deadline": ahead(8) });
+    let part = json!({ "parent": whole["id"], "deadline": ahead(15) });
     let part = ask(&requester, &request(&worker.address, "a part", part));
-    let mut brief = request(&worker.address, "soon", json!({ "deadline": ahead(8) }));
+    let mut brief = request(&worker.address, "soon", json!({ "deadline": ahead(15) }));
     brief["idempotencyKey"] = json!("soon-1");
     let task = ask(&requester, &brief);
     let again = requester.client.post(&requester.path("/tasks"), &brief);
