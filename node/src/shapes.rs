@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use entente_lexicon::api::{LinkState, NewEvent, PublicKeysView};
-use entente_lexicon::{AgentName, Did, Host, Timestamp, TrustLevel};
+use entente_lexicon::{AgentName, Did, Host, Tid, Timestamp, TrustLevel};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -39,6 +39,26 @@ pub struct AgentInit {
     pub seq: u64,
     /// Its card, signed by the agent and not yet by the network.
     pub card: Value,
+    /// What its public repo is at.
+    pub head: RepoHead,
+}
+
+/// What an agent's public repo is at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepoHead {
+    /// The agent's DID.
+    pub did: Did,
+    /// The last commit's CID.
+    pub commit: String,
+    /// Its revision.
+    pub rev: Tid,
+}
+
+/// `POST /repos/heads` of the relay, answered by a list of [`RepoHead`]: of those that it has heard of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadsOf {
+    /// The agents.
+    pub dids: Vec<Did>,
 }
 
 /// `POST /repos/deleted` of the relay: an agent is gone, and its repo with it.
@@ -262,7 +282,16 @@ pub struct RelayIdentity {
     pub recovery_key: Option<String>,
 }
 
-/// `POST /countersign` of the relay's object, and its answer.
+/// `POST /countersign` of the relay's object, which answers with the [`CardPaper`] it has signed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Countersign {
+    /// What is to be signed.
+    pub paper: CardPaper,
+    /// What the new agent's public repo is at.
+    pub head: RepoHead,
+}
+
+/// What the directory lists of an agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CardPaper {
     /// An agent's card.

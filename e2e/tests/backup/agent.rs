@@ -4,7 +4,7 @@ use std::path::Path;
 use entente_e2e::{Agent, Deployment};
 use serde_json::json;
 
-use super::{back_up, deployment, everything, found, store, talk};
+use super::{back_up, deployment, everything, found, root_of, store, talk, wait_until_listed};
 
 fn restore(deployment: &Deployment, agent: &Agent) -> entente_e2e::Reply {
     let path = format!("/admin/agents/{}/restore", agent.name);
@@ -128,7 +128,10 @@ fn an_agent_that_was_deleted_is_restored_with_its_token() {
     let _ = back_up(alpha);
     let kept = everything(&gone);
     // Later than the backup: not in it.
-    let _ = store(&gone, "the anchor was sold");
+    let sold = store(&gone, "the anchor was sold");
+    let public = gone.path(&format!("/memory/{}/public", sold["id"].as_str().unwrap()));
+    let _ = gone.client.post(&public, &json!({})).expect(200);
+    wait_until_listed(alpha, &gone, &root_of(&gone)["public"]);
     assert!((200..300).contains(&alpha.admin.delete(&gone.path("")).status));
     gone.client
         .get(&gone.path("/inbox"))
@@ -138,6 +141,7 @@ fn an_agent_that_was_deleted_is_restored_with_its_token() {
     assert_eq!(restored["did"], gone.did);
     assert_eq!(everything(&gone), kept);
     assert_eq!(found(&gone, "anchor"), 1);
+    wait_until_listed(alpha, &gone, &kept["root"]["public"]);
     talk(&gone, &other, "I was gone");
     talk(&other, &gone, "so I heard");
     let nobody = "/admin/agents/nobody/restore";

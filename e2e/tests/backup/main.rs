@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use entente_e2e::deployment::Supervisor;
-use entente_e2e::wait::{PATIENCE, wait_until};
+use entente_e2e::wait::{PATIENCE, wait_for, wait_until};
 use entente_e2e::{Agent, Deployment, Network, Options};
 use serde_json::{Value, json};
 
@@ -103,6 +103,18 @@ fn root_of(agent: &Agent) -> Value {
         "public": agent.client.get(&path).expect(200),
         "private": data_encoding::HEXLOWER.encode(&archive.body),
     })
+}
+
+/// Waits until the list of all repos says that an agent's is at this commit.
+fn wait_until_listed(network: &Network, agent: &Agent, head: &Value) {
+    wait_for("the commit to be listed", PATIENCE, || {
+        let list = network.public.get("/xrpc/com.atproto.sync.listRepos");
+        let list = list.expect(200);
+        let mut repos = list["repos"].as_array()?.iter();
+        let repo = repos.find(|repo| repo["did"] == agent.did)?;
+        let is = (&repo["head"], &repo["rev"], &repo["active"]);
+        (is == (&head["cid"], &head["rev"], &json!(true))).then_some(())
+    });
 }
 
 fn found(agent: &Agent, word: &str) -> usize {

@@ -2,7 +2,9 @@ use entente_e2e::wait::{PATIENCE, wait_for};
 use entente_e2e::{Deployment, Network};
 use serde_json::{Value, json};
 
-use super::{back_up, backups, deployment, everything, found, lose, restore, store, talk};
+use super::{
+    back_up, backups, deployment, everything, found, lose, restore, store, talk, wait_until_listed,
+};
 
 /// What an admin sees of a network, without what time changes.
 fn standing(network: &Network) -> Value {
@@ -109,6 +111,7 @@ fn a_network_that_lost_everything_but_its_bucket_is_restored_as_it_was() {
         kept,
         "every record opens, under the same root"
     );
+    wait_until_listed(alpha, alice, &kept["root"]["public"]);
     assert_eq!(found(alice, "harbour"), 20, "and is found");
     assert_eq!(found(alice, "lighthouse"), 1);
     // Mail flows again, both ways and more than once.

@@ -1,6 +1,7 @@
 //! What came after a revision, blocks by their CIDs, and the list of all repos.
 
-use entente_e2e::Agent;
+use entente_e2e::wait::{PATIENCE, wait_for};
+use entente_e2e::{Agent, Network, Options};
 use serde_json::{Value, json};
 
 use super::{asked, deployment, judged, repo_key, sync};
@@ -115,6 +116,75 @@ fn blocks_are_read_by_their_cids_and_only_those_of_the_public_repo() {
     assert_eq!(get(&many).expect(400)["error"], "InvalidRequest");
 }
 
+/// Returns what the list of all repos says of an agent, read page by page.
+fn listed(network: &Network, agent: &Agent, limit: usize) -> Option<Value> {
+    let mut found = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let path = format!("/xrpc/com.atproto.sync.listRepos?limit={limit}{cursor}");
+        let page = network.public.get(&path).expect(200);
+        let repos = page["repos"].as_array().unwrap();
+        assert!(repos.len() <= limit);
+        found.extend(
+            repos
+                .iter()
+                .filter(|repo| repo["did"] == agent.did)
+                .cloned(),
+        );
+        match page["cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert!(found.len() <= 1, "once: {found:?}");
+    found.pop()
+}
+
+/// Waits until the list says of an agent what its object says.
+fn wait_until_listed(network: &Network, agent: &Agent, limit: usize) {
+    let latest = sync(&network.public, "getLatestCommit", agent).expect(200);
+    let expected =
+        json!({ "did": agent.did, "head": latest["cid"], "rev": latest["rev"], "active": true });
+    wait_for("the commit to be listed", PATIENCE, || {
+        (listed(network, agent, limit)? == expected).then_some(())
+    });
+}
+
+#[test]
+fn a_commit_that_was_acknowledged_is_listed_whoever_is_killed() {
+    let deployment = Options::default().networks(1).bare().start();
+    let alpha = deployment.network("alpha");
+    let agent = alpha.create_agent("killed-while-listed");
+    let born = listed(alpha, &agent, 500).expect("it is listed from its birth on");
+    let latest = sync(&alpha.public, "getLatestCommit", &agent).expect(200);
+    assert_eq!(born["head"], latest["cid"]);
+    for number in 0..3 {
+        let _ = publish(&agent, &format!("before kill {number}"));
+        deployment.kill9("alpha");
+        deployment.restart("alpha");
+        wait_until_listed(alpha, &agent, 500);
+    }
+    let rotate = agent.client.post(&agent.path("/keys/rotate"), &json!({}));
+    assert!((200..300).contains(&rotate.status), "{}", rotate.text());
+    wait_until_listed(alpha, &agent, 500);
+}
+
+#[test]
+fn listing_all_repos_asks_no_agent_whoever_does_it_and_however_often() {
+    let alpha = deployment().network("alpha");
+    let agent = alpha.create_agent("left-in-peace");
+    let _ = publish(&agent, "a write");
+    wait_until_listed(alpha, &agent, 500);
+    // Strangers use up what may be asked of the agent in a minute; a minute may end in between.
+    let turned_away = (0..1_300)
+        .map(|_| sync(&alpha.public, "getRepoStatus", &agent))
+        .find(|reply| reply.status != 200)
+        .expect("a bound");
+    assert_eq!(turned_away.status, 429, "{}", turned_away.text());
+    // Whoever had it asked would be turned away too.
+    assert!(listed(alpha, &agent, 500).is_some());
+}
+
 #[test]
 fn every_repo_is_listed_with_its_last_commit_and_the_deleted_are_said_to_be() {
     let alpha = deployment().network("alpha");
@@ -122,28 +192,9 @@ fn every_repo_is_listed_with_its_last_commit_and_the_deleted_are_said_to_be() {
         .map(|n| alpha.create_agent(&format!("listed-{n}")))
         .collect();
     let _ = publish(&agents[0], "a write");
-    let mut found = Vec::new();
-    let mut cursor = String::new();
-    loop {
-        let path = format!("/xrpc/com.atproto.sync.listRepos?limit=2{cursor}");
-        let page = alpha.public.get(&path).expect(200);
-        let repos = page["repos"].as_array().unwrap();
-        assert!(repos.len() <= 2);
-        found.extend(repos.iter().cloned());
-        match page["cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => break,
-        }
-    }
     for agent in &agents {
+        wait_until_listed(alpha, agent, 2);
         let latest = sync(&alpha.public, "getLatestCommit", agent).expect(200);
-        let mut ours = found.iter().filter(|repo| repo["did"] == agent.did);
-        let repo = ours.next().expect("it is listed");
-        assert!(ours.next().is_none(), "once");
-        assert_eq!(
-            (&repo["head"], &repo["rev"]),
-            (&latest["cid"], &latest["rev"])
-        );
         let status = sync(&alpha.public, "getRepoStatus", agent).expect(200);
         let expected = json!({ "did": agent.did, "active": true, "rev": latest["rev"] });
         assert_eq!(status, expected);
@@ -152,6 +203,11 @@ fn every_repo_is_listed_with_its_last_commit_and_the_deleted_are_said_to_be() {
     let status = sync(&alpha.public, "getRepoStatus", &agents[2]).expect(200);
     let expected = json!({ "did": agents[2].did, "active": false, "status": "deleted" });
     assert_eq!(status, expected);
+    let gone = listed(alpha, &agents[2], 2).expect("it was there");
+    assert_eq!(
+        (&gone["active"], &gone["status"]),
+        (&json!(false), &json!("deleted"))
+    );
     let bad = alpha.public.get("/xrpc/com.atproto.sync.listRepos?limit=0");
     assert_eq!(bad.expect(400)["error"], "InvalidRequest");
 }

@@ -21,10 +21,11 @@ use entente_well_known::document::MAX_RETIRED;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::core::Core;
+use crate::agent::repo::RepoTree;
 use crate::config::{key_ring, unsealed};
 use crate::error::ApiError;
 use crate::internal;
-use crate::shapes::{AgentInit, InitAgent};
+use crate::shapes::{AgentInit, InitAgent, RepoHead};
 
 /// The agent as it can act: its keys, unsealed.
 pub(super) struct Me {
@@ -80,7 +81,17 @@ impl Core {
             Some(stored) => stored,
             None => self.give_birth(init, &master)?,
         };
-        stored.told(&master)
+        self.told(stored, &master)
+    }
+
+    fn told(&self, stored: Stored, master: &KeyRing) -> Result<AgentInit, ApiError> {
+        let head = self.head(RepoTree::Public)?;
+        let head = RepoHead {
+            did: stored.did.clone(),
+            commit: head.cid().to_string(),
+            rev: head.commit.rev,
+        };
+        stored.told(master, head)
     }
 
     fn give_birth(&self, init: &InitAgent, master: &KeyRing) -> Result<Stored, ApiError> {
@@ -144,7 +155,7 @@ impl Core {
         stored.reseal(&master)?;
         self.save(&stored)?;
         self.me.replace(None);
-        stored.told(&master)
+        self.told(stored, &master)
     }
 
     /// The card of entry `seq` is listed: from here on the keys it tells of sign, the repos anew too,
@@ -305,7 +316,7 @@ impl Stored {
         Ok(changed)
     }
 
-    fn told(self, master: &KeyRing) -> Result<AgentInit, ApiError> {
+    fn told(self, master: &KeyRing, head: RepoHead) -> Result<AgentInit, ApiError> {
         let keys = IdentityKeys::open(master, &self.did, &self.keys).map_err(unsealed)?;
         let public_keys = keys.public_keys().view();
         let log = self.log()?;
@@ -321,6 +332,7 @@ impl Stored {
             seq: log.last().seq(),
             log: self.log,
             card: serde_json::from_str(&card.to_text())?,
+            head,
         })
     }
 }

@@ -271,7 +271,10 @@ impl Core {
                 let wish = wire::read(request).await?;
                 return wire::respond(&self.become_again(wish).await?).map(Some);
             }
-            (Method::Post, "/wake") => self.wake()?,
+            (Method::Post, "/wake") => {
+                self.wake()?;
+                self.tell_put_back()?;
+            }
             _ => return Ok(None),
         }
         Ok(Some(Response::from_json(&serde_json::json!({}))?))

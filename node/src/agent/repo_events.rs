@@ -15,6 +15,7 @@ use worker::console_warn;
 
 use crate::agent::core::Core;
 use crate::agent::outbox::WATCH_MS;
+use crate::agent::repo::RepoTree;
 use crate::agent::store::AgentStore;
 use crate::agent::wire::{self, NewRepoEvent};
 use crate::error::ApiError;
@@ -57,18 +58,20 @@ impl Core {
 
     /// Notes that another key signs the public tree from here on. Part of the write's transaction.
     pub(super) fn tell_resigned(&self, did: &Did, signed: &SignedCommit) -> Result<(), ApiError> {
-        let mut blocks = car::header(&signed.cid());
-        car::append(&mut blocks, &signed.cid(), &signed.encode());
-        for (body, blocks) in [(Body::Identity, Vec::new()), (Body::Sync, blocks)] {
-            self.keep_repo_event(&Event {
-                did: did.clone(),
-                rev: signed.commit.rev.clone(),
-                body,
-                blocks,
-                at: internal::now(),
-            })?;
-        }
-        Ok(())
+        self.keep_repo_event(&Event {
+            did: did.clone(),
+            rev: signed.commit.rev.clone(),
+            body: Body::Identity,
+            blocks: Vec::new(),
+            at: internal::now(),
+        })?;
+        self.keep_repo_event(&sync(signed))
+    }
+
+    /// Tells, after the agent was put back, what its public repo is: the relay may have heard of what came
+    /// after that, or of nothing.
+    pub(super) fn tell_put_back(&self) -> Result<(), ApiError> {
+        self.keep_repo_event(&sync(&self.head(RepoTree::Public)?))
     }
 
     fn keep_repo_event(&self, event: &Event) -> Result<(), ApiError> {
@@ -106,6 +109,20 @@ impl Core {
             let () = wire::call(&relay, "/repos/events", &events).await?;
             self.store.drop_repo_events(last)?;
         }
+    }
+}
+
+/// Makes what a repo is told as that is at this commit, whatever was told before.
+fn sync(signed: &SignedCommit) -> Event {
+    let commit = signed.cid();
+    let mut blocks = car::header(&commit);
+    car::append(&mut blocks, &commit, &signed.encode());
+    Event {
+        did: signed.commit.did.clone(),
+        rev: signed.commit.rev.clone(),
+        body: Body::Sync(commit),
+        blocks,
+        at: internal::now(),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::error::ApiError;
 use crate::internal::{now, random, rng};
 use crate::relay::core::{Core, EPOCH, new_epoch};
 use crate::relay::publish::PUBLISH;
-use crate::shapes::{CardPaper, InitRelay, RelayIdentity};
+use crate::shapes::{CardPaper, Countersign, InitRelay, RelayIdentity};
 
 /// The network as it is stored: no secret here is readable without the master key.
 #[derive(Clone, Serialize, Deserialize)]
@@ -242,6 +242,13 @@ impl Core {
             card: serde_json::from_str(&text)?,
             log: paper.log.clone(),
         })
+    }
+
+    /// Countersigns a new agent's card, and notes what its public repo is at.
+    pub(super) fn register(&self, born: &Countersign) -> Result<CardPaper, ApiError> {
+        let paper = self.countersign(&born.paper)?;
+        self.store.note_head(&born.head)?;
+        Ok(paper)
     }
 
     /// Unseals the secret behind observers' ids.

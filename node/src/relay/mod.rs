@@ -11,6 +11,7 @@ mod core;
 mod endorsements;
 mod events;
 mod firehose;
+mod heads;
 mod identity;
 pub mod limits;
 mod object;

@@ -26,7 +26,7 @@ use crate::internal::{new_request_id, now, request_id};
 use crate::lifecycle::{self, INTERRUPTED_MS};
 use crate::relay::core::Core;
 use crate::shapes::{
-    CardPaper, Events, FirstContact, InitRelay, Nothing, PublishCard, RECENT_PATH, RelayIdentity,
+    Events, FirstContact, HeadsOf, InitRelay, Nothing, PublishCard, RECENT_PATH, RelayIdentity,
     RepoDeleted,
 };
 
@@ -107,8 +107,8 @@ impl Core {
             }
             (Method::Get, "/identity") => Ok(Response::from_json(&self.identity()?)?),
             (Method::Post, "/countersign") => {
-                let paper: CardPaper = read(&mut request).await?;
-                Ok(Response::from_json(&self.countersign(&paper)?)?)
+                let paper = self.register(&read(&mut request).await?)?;
+                Ok(Response::from_json(&paper)?)
             }
             (Method::Post, "/rotate") => self.turn_keys(|core| core.rotate()).await,
             (Method::Post, "/recover") => {
@@ -229,6 +229,10 @@ impl Core {
                 let news: Vec<NewRepoEvent> = wire::read(&mut request).await?;
                 self.take_repo_events(&news)?;
                 wire::respond(&())
+            }
+            (Method::Post, "/repos/heads") => {
+                let HeadsOf { dids } = read(&mut request).await?;
+                Ok(Response::from_json(&self.store.heads(&dids)?)?)
             }
             (Method::Post, "/wakes/filters") => {
                 self.leave_filters(&wire::read(&mut request).await?)?;

@@ -122,6 +122,7 @@ impl Core {
             card: now.card,
             log: now.log,
         })?;
+        self.store.note_head(&now.head)?;
         directory
             .put_card(&row.object_id, &now.public_keys, &paper)
             .await?;

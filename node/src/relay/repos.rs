@@ -19,6 +19,7 @@ use crate::internal::{now, random};
 use crate::params;
 use crate::relay::core::Core;
 use crate::relay::store::RelayStore;
+use crate::shapes::RepoHead;
 use crate::store::sqlite::{Row, StoreError};
 
 /// The stream, by place; `id` is the event's own, by which one that is handed over again is known.
@@ -49,6 +50,13 @@ impl Core {
                 let seq = self.store.last_repo_event()?.saturating_add(1).max(now().0);
                 self.store
                     .keep_repo_event(seq, &one.id, &event.frame(seq))?;
+                if let Some(commit) = event.head() {
+                    self.store.note_head(&RepoHead {
+                        commit: commit.to_string(),
+                        did: event.did,
+                        rev: event.rev,
+                    })?;
+                }
             }
             Ok::<_, ApiError>(self.store.prune_repo_events()?)
         })?;

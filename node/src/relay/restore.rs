@@ -172,6 +172,8 @@ impl Core {
             .put_back(&put_back(index, part, true), || {
                 // Events after the snapshot were shown already: their numbers are not given again.
                 self.store.forget_wakes()?;
+                // Agents are put back to older states too, and say so when they are woken.
+                self.store.forget_heads()?;
                 Ok(self.store.set_meta(EPOCH, new_epoch().as_bytes())?)
             })
             .await?;
@@ -231,6 +233,8 @@ impl Core {
         if wish.log.is_none() {
             self.list_again(&index, wish).await?;
         }
+        // It is older than what was heard of it, and says so when it is woken.
+        self.store.forget_head(&wish.did)?;
         let directory = Directory::open(&self.env)?;
         directory.renew_versions(now()).await?;
         let request = new_request_id();

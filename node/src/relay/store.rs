@@ -10,6 +10,7 @@ use worker::SqlStorageValue;
 
 use crate::error::ApiError;
 use crate::params;
+use crate::relay::heads;
 use crate::relay::presence::{Activity, Changed, Presence};
 use crate::relay::repos;
 use crate::relay::wake_store;
@@ -53,6 +54,7 @@ impl RelayStore {
         self.db.exec(announcements::SCHEMA, params![])?;
         self.db.exec(endorsements::SCHEMA, params![])?;
         self.db.exec(repos::SCHEMA, params![])?;
+        self.db.exec(heads::SCHEMA, params![])?;
         self.db.exec(wake_store::SCHEMA, params![])
     }
 

@@ -17,7 +17,7 @@ use crate::lifecycle::bury;
 use crate::routes::a2a;
 use crate::routes::call::{Call, Ready, unknown_agent};
 use crate::routes::{body, reply};
-use crate::shapes::{AgentInit, CardPaper, InitAgent, Nothing, PublishCard};
+use crate::shapes::{AgentInit, CardPaper, Countersign, InitAgent, Nothing, PublishCard};
 use crate::store::agents::{A2A, AgentRow, NewAgent, READ_RECEIPTS};
 
 /// The longest name of a model.
@@ -88,12 +88,15 @@ async fn birth(
     };
     let stub = internal::agent(&call.env, object_id)?;
     let born: AgentInit = internal::post(&stub, "/init", &init, &call.id).await?;
-    let paper = CardPaper {
-        card: born.card.clone(),
-        log: born.log.clone(),
+    let wish = Countersign {
+        paper: CardPaper {
+            card: born.card.clone(),
+            log: born.log.clone(),
+        },
+        head: born.head.clone(),
     };
     let relay = internal::relay(&call.env)?;
-    let paper: CardPaper = internal::post(&relay, "/countersign", &paper, &call.id).await?;
+    let paper: CardPaper = internal::post(&relay, "/countersign", &wish, &call.id).await?;
     let listed = call
         .directory()?
         .activate_agent(object_id, &born.did, &born.public_keys, &paper, now())

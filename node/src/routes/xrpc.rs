@@ -1,6 +1,7 @@
 //! atproto's methods on an agent's public repo: anyone may read it, errors are XRPC's.
 
-use futures::future::try_join_all;
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 use worker::{Response, console_error};
@@ -9,7 +10,8 @@ use crate::error::{ApiError, REQUEST_ID};
 use crate::internal;
 use crate::routes::call::Call;
 use crate::routes::discovery::{discoverable, living_agent};
-use crate::store::agents::AgentRow;
+use crate::shapes::{HeadsOf, RepoHead};
+use crate::store::agents::{AgentStatus, RepoRow};
 
 /// The one method that is a stream.
 const SUBSCRIBE: &str = "/xrpc/com.atproto.sync.subscribeRepos";
@@ -17,9 +19,8 @@ const SUBSCRIBE: &str = "/xrpc/com.atproto.sync.subscribeRepos";
 const LIST: &str = "/xrpc/com.atproto.sync.listRepos";
 /// The one method that answers for a repo that is gone.
 const STATUS: &str = "/xrpc/com.atproto.sync.getRepoStatus";
-const LATEST: &str = "/xrpc/com.atproto.sync.getLatestCommit";
-/// Repos in one page: each of them is asked.
-const MAX_LISTED: u32 = 25;
+/// Repos in one page.
+const MAX_LISTED: u32 = 500;
 
 /// `GET /xrpc/:method`.
 pub(super) async fn serve(call: &Call) -> Result<Response, ApiError> {
@@ -94,8 +95,8 @@ struct ListQuery {
     cursor: Option<String>,
 }
 
-/// `com.atproto.sync.listRepos`: the repos of this network, by DID, with the last commit of each, which its
-/// agent's object says.
+/// `com.atproto.sync.listRepos`: the repos of this network, by DID, with the last commit of each that the
+/// relay has heard of. No agent is asked: anyone may call this, and a page names hundreds of them.
 async fn list(call: &Call) -> Result<Response, ApiError> {
     discoverable(call).await?;
     let query: ListQuery = call.request.query()?;
@@ -109,19 +110,35 @@ async fn list(call: &Call) -> Result<Response, ApiError> {
     let after = query.cursor.unwrap_or_default();
     let rows = call.directory()?.repos_after(&after, limit).await?;
     let whole = rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-    let last = rows.last().and_then(|row| row.did.clone());
-    let repos = try_join_all(rows.iter().map(|row| listed(call, row))).await?;
+    let last = rows.last().map(|row| row.did.clone());
+    let wish = HeadsOf {
+        dids: rows.iter().map(|row| row.did.clone()).collect(),
+    };
+    let relay = internal::relay(&call.env)?;
+    let heads: Vec<RepoHead> = internal::post(&relay, "/repos/heads", &wish, &call.id).await?;
+    let repos = listed(&rows, &heads);
     Ok(match last.filter(|_last| whole) {
         Some(cursor) => Response::from_json(&json!({ "cursor": cursor, "repos": repos }))?,
         None => Response::from_json(&json!({ "repos": repos }))?,
     })
 }
 
-async fn listed(call: &Call, row: &AgentRow) -> Result<Value, ApiError> {
-    let stub = internal::agent(&call.env, &row.object_id)?;
-    let head: Value = internal::get(&stub, LATEST, &call.id).await?;
-    let (cid, rev) = (head.get("cid"), head.get("rev"));
-    Ok(json!({ "did": row.did, "head": cid, "rev": rev, "active": true }))
+/// Says what each repo is at. One that was put back a moment ago, of which nothing was heard yet, is not
+/// listed.
+fn listed(rows: &[RepoRow], heads: &[RepoHead]) -> Vec<Value> {
+    let heads: BTreeMap<_, _> = heads.iter().map(|head| (&head.did, head)).collect();
+    let known = rows
+        .iter()
+        .filter_map(|row| Some((row.status, heads.get(&row.did)?)));
+    let shown = known.map(|(status, head)| {
+        let (did, commit, rev) = (&head.did, &head.commit, &head.rev);
+        if status == AgentStatus::Active {
+            json!({ "did": did, "head": commit, "rev": rev, "active": true })
+        } else {
+            json!({ "did": did, "head": commit, "rev": rev, "active": false, "status": "deleted" })
+        }
+    });
+    shown.collect()
 }
 
 /// Passes a reader of all public repos on to the relay.
@@ -156,7 +173,36 @@ fn named(error: &ApiError) -> (u16, &str) {
 
 #[cfg(test)]
 mod tests {
+    use entente_lexicon::{Did, Tid};
+
     use super::*;
+
+    #[test]
+    fn a_repo_is_listed_once_it_was_heard_of_and_as_what_the_directory_says() {
+        let did =
+            |first: char| -> Did { format!("did:cf:{first}{}", "a".repeat(51)).parse().unwrap() };
+        let row = |last, status| RepoRow {
+            did: did(last),
+            status,
+        };
+        let head = |last: char| RepoHead {
+            did: did(last),
+            commit: format!("commit-{last}"),
+            rev: Tid::parse("3n74wodl22222").unwrap(),
+        };
+        let rows = [
+            row('a', AgentStatus::Active),
+            row('q', AgentStatus::Active),
+            row('y', AgentStatus::Deleted),
+        ];
+        let shown = listed(&rows, &[head('y'), head('a')]);
+        let rev = "3n74wodl22222";
+        let expected = [
+            json!({ "did": did('a'), "head": "commit-a", "rev": rev, "active": true }),
+            json!({ "did": did('y'), "head": "commit-y", "rev": rev, "active": false, "status": "deleted" }),
+        ];
+        assert_eq!(shown, expected);
+    }
 
     #[test]
     fn errors_have_the_names_that_atproto_knows() {

@@ -93,6 +93,15 @@ pub const A2A: &str = "a2a";
 const COLUMNS: &str = "object_id, name, did, status, model, config, admin_read, token_hash, \
                        public_keys, created_at, changed_at, version";
 
+/// What the directory says of an agent's repo.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct RepoRow {
+    /// The agent's DID.
+    pub did: Did,
+    /// Where it stands.
+    pub status: AgentStatus,
+}
+
 impl AgentRow {
     /// Tells whether it lives.
     #[must_use]
@@ -199,15 +208,14 @@ impl Directory {
         self.all(&sql, &[]).await
     }
 
-    /// Lists live agents by DID, after one.
+    /// Lists agents by DID, after one: those that live, and those that did.
     ///
     /// # Errors
     /// If D1 fails.
-    pub async fn repos_after(&self, did: &str, limit: u32) -> Result<Vec<AgentRow>, ApiError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM agents WHERE status = 'active' AND did > ?1 ORDER BY did LIMIT ?2"
-        );
-        self.all(&sql, &[did.into(), limit.into()]).await
+    pub async fn repos_after(&self, did: &str, limit: u32) -> Result<Vec<RepoRow>, ApiError> {
+        let sql = "SELECT did, status FROM agents WHERE status <> 'creating' AND did > ?1
+                   ORDER BY did LIMIT ?2";
+        self.all(sql, &[did.into(), limit.into()]).await
     }
 
     /// Lists live agents that have dead letters, by name, from one on.

@@ -50,7 +50,7 @@ pub enum Body {
     /// It was written to. The archive holds the commit, the nodes it made and the records it wrote.
     Commit(Box<Change>),
     /// It is as this commit says now, whatever was told before; the archive holds the commit alone.
-    Sync,
+    Sync(Cid),
     /// Its keys changed: look them up again.
     Identity,
     /// Its agent was deleted.
@@ -99,10 +99,20 @@ impl Event {
             body: if fits {
                 Body::Commit(Box::new(change))
             } else {
-                Body::Sync
+                Body::Sync(change.commit)
             },
             blocks,
             at,
+        }
+    }
+
+    /// Returns the commit that the repo is at, if the event tells it.
+    #[must_use]
+    pub fn head(&self) -> Option<&Cid> {
+        match &self.body {
+            Body::Commit(change) => Some(&change.commit),
+            Body::Sync(commit) => Some(commit),
+            Body::Identity | Body::Deleted => None,
         }
     }
 
@@ -111,7 +121,7 @@ impl Event {
     pub fn frame(&self, seq: u64) -> Vec<u8> {
         match &self.body {
             Body::Commit(change) => self.commit(seq, change),
-            Body::Sync => {
+            Body::Sync(_) => {
                 let mut out = header("#sync");
                 out.map(5);
                 self.did(&mut out);
@@ -312,9 +322,9 @@ mod tests {
         };
         assert!(matches!(made(1, 1_000).body, Body::Commit(_)));
         let long = made(1, MAX_BLOCKS_BYTES);
-        assert_eq!(long.body, Body::Sync);
+        assert!(matches!(long.body, Body::Sync(_)));
         assert!(long.blocks.len() < 200, "the commit alone");
-        assert_eq!(made(MAX_OPS + 1, 1).body, Body::Sync);
+        assert!(matches!(made(MAX_OPS + 1, 1).body, Body::Sync(_)));
     }
 
     #[test]
@@ -349,7 +359,7 @@ mod tests {
             }
             let (body, name) = match kind {
                 0 => (Body::Commit(Box::new(change)), "#commit"),
-                1 => (Body::Sync, "#sync"),
+                1 => (Body::Sync(cid("commit")), "#sync"),
                 2 => (Body::Identity, "#identity"),
                 _ => (Body::Deleted, "#account"),
             };
