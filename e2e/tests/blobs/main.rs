@@ -7,6 +7,7 @@ mod lent;
 mod lives;
 mod public;
 mod refusals;
+mod stalled;
 mod tampered;
 mod uploads;
 

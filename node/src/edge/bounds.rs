@@ -6,6 +6,7 @@ use entente_federation::quarantine::{MAX_HELD, RETENTION_MS};
 
 use crate::config::{Problem, variable};
 use crate::edge::budget::LINK_BUDGET;
+use crate::edge::stall::BODY_SILENCE_MS;
 
 /// How often a peer may open a socket in a minute without moving a message.
 pub const HELLOS_PER_MINUTE: u32 = 6;
@@ -27,11 +28,13 @@ pub struct Bounds {
     /// How long, in milliseconds, uploads without progress and blobs that no record refers to are
     /// kept.
     pub blob_keep_ms: u64,
+    /// How long, in milliseconds, the body of a part or an archive may be silent.
+    pub body_silence_ms: u64,
 }
 
 impl Bounds {
     /// Reads the variables `PEER_HELLOS_PER_MINUTE`, `LINK_BUDGET_BYTES`, `QUARANTINE_ITEMS`,
-    /// `QUARANTINE_MS` and `BLOB_KEEP_MS`; absent is the default.
+    /// `QUARANTINE_MS`, `BLOB_KEEP_MS` and `BODY_SILENCE_MS`; absent is the default.
     ///
     /// # Errors
     /// [`Problem::Variable`] naming the one that is no positive number.
@@ -46,7 +49,12 @@ impl Bounds {
                 &variable(env, "QUARANTINE_MS"),
             )
         })
-        .and_then(|bounds| bounds.with_blobs(&variable(env, "BLOB_KEEP_MS")))
+        .and_then(|bounds| {
+            bounds.with_blobs(
+                &variable(env, "BLOB_KEEP_MS"),
+                &variable(env, "BODY_SILENCE_MS"),
+            )
+        })
     }
 
     fn from_texts(hellos: &str, budget: &str) -> Result<Self, Problem> {
@@ -59,12 +67,15 @@ impl Bounds {
             quarantine_items: MAX_HELD,
             quarantine_ms: RETENTION_MS,
             blob_keep_ms: BLOB_KEEP_MS,
+            body_silence_ms: BODY_SILENCE_MS,
         })
     }
 
-    fn with_blobs(self, millis: &str) -> Result<Self, Problem> {
+    fn with_blobs(self, keep: &str, silence: &str) -> Result<Self, Problem> {
         Ok(Self {
-            blob_keep_ms: number(millis, BLOB_KEEP_MS).ok_or(Problem::Variable("BLOB_KEEP_MS"))?,
+            blob_keep_ms: number(keep, BLOB_KEEP_MS).ok_or(Problem::Variable("BLOB_KEEP_MS"))?,
+            body_silence_ms: number(silence, BODY_SILENCE_MS)
+                .ok_or(Problem::Variable("BODY_SILENCE_MS"))?,
             ..self
         })
     }
@@ -109,9 +120,12 @@ mod tests {
         assert_eq!(bounds.with_quarantine("0", ""), items);
         let millis = Err(Problem::Variable("QUARANTINE_MS"));
         assert_eq!(bounds.with_quarantine("", "a week"), millis);
-        assert_eq!(bounds.with_blobs("60").unwrap().blob_keep_ms, 60);
+        let blobs = bounds.with_blobs("60", "9").unwrap();
+        assert_eq!((blobs.blob_keep_ms, blobs.body_silence_ms), (60, 9));
         let keep = Err(Problem::Variable("BLOB_KEEP_MS"));
-        assert_eq!(bounds.with_blobs("a day"), keep);
+        assert_eq!(bounds.with_blobs("a day", ""), keep);
+        let silence = Err(Problem::Variable("BODY_SILENCE_MS"));
+        assert_eq!(bounds.with_blobs("", "0"), silence);
         let budget = Err(Problem::Variable("LINK_BUDGET_BYTES"));
         assert_eq!(Bounds::from_texts("", "-1"), budget);
     }

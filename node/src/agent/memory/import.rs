@@ -16,7 +16,6 @@ use entente_memory::repo::walk::{Item, Walk};
 use entente_memory::repo::{Cid, TreeError};
 use entente_memory::sealed::{Sealed, SealedKey};
 use entente_trust::memory::{DekId, Level, MemoryError, record, wrap};
-use futures::TryStreamExt as _;
 use serde_json::Value;
 use worker::Request;
 
@@ -30,6 +29,7 @@ use crate::agent::memory::records::{
 };
 use crate::agent::memory::store::StoredRecord;
 use crate::agent::repo::RepoTree;
+use crate::edge::stall::Watched;
 use crate::error::ApiError;
 use crate::internal;
 
@@ -114,13 +114,13 @@ impl Core {
         if announced.is_some_and(|bytes| bytes > MAX_ARCHIVE_BYTES) {
             return Err(refused(&ImportError::TooMuch));
         }
-        let mut body = request.stream()?;
+        let mut body = Watched::of(request, &self.env)?;
         let mut reader = CarReader::default();
         let mut left = Limits {
             bytes: MAX_ARCHIVE_BYTES,
             blocks: MAX_ARCHIVE_BLOCKS,
         };
-        while let Some(chunk) = body.try_next().await? {
+        while let Some(chunk) = body.next().await? {
             reader.feed(&chunk);
             while let Some((cid, block)) = reader.block().map_err(broken)? {
                 left.take(block.len()).map_err(|error| refused(&error))?;

@@ -156,7 +156,7 @@ impl Core {
                 Response::empty()?.with_status(204)
             }
             (Method::Put, [..]) => {
-                upload::discard(request).await?;
+                upload::discard(request, &self.env).await?;
                 return Err(upload::unknown());
             }
             _ => return Ok(None),

@@ -15,8 +15,7 @@ use entente_trust::memory::blob::{
     BlobSealer, MAX_BLOB_LENGTH, PART_LENGTH, PartDigest, sealed_length,
 };
 use entente_trust::memory::{Dek, MemoryError};
-use futures::TryStreamExt;
-use worker::{Request, console_warn};
+use worker::{Env, Request, console_warn};
 
 use super::store::{StoredBlob, Upload};
 use super::{
@@ -25,6 +24,7 @@ use super::{
 use crate::agent::core::Core;
 use crate::agent::identity::Me;
 use crate::agent::memory::keys::place;
+use crate::edge::stall::Watched;
 use crate::error::ApiError;
 use crate::internal;
 use crate::store::bucket::Bucket;
@@ -136,11 +136,11 @@ impl Core {
         let ((upload, part), _places) = match due {
             Ok(due) => due,
             Err(error) => {
-                discard(request).await?;
+                discard(request, &self.env).await?;
                 return Err(error);
             }
         };
-        let bytes = read(request, part_length(&upload, part)).await?;
+        let bytes = read(request, &self.env, part_length(&upload, part)).await?;
         self.take_part(upload, part, bytes).await
     }
 
@@ -409,14 +409,14 @@ fn expiry(created: Timestamp, now: Timestamp, keep: u64) -> Timestamp {
 }
 
 /// Reads a body of exactly this length.
-async fn read(request: &mut Request, length: usize) -> Result<Vec<u8>, ApiError> {
+async fn read(request: &mut Request, env: &Env, length: usize) -> Result<Vec<u8>, ApiError> {
     if request.inner().body().is_none() {
         return Err(refused(MemoryError::BlobPartLength));
     }
     let mut bytes = Vec::with_capacity(length);
     let mut beyond = 0_usize;
-    let mut stream = request.stream()?;
-    while let Some(more) = stream.try_next().await? {
+    let mut body = Watched::of(request, env)?.whole();
+    while let Some(more) = body.next().await? {
         if beyond == 0 && more.len() <= length - bytes.len() {
             bytes.extend_from_slice(&more);
         } else {
@@ -433,13 +433,13 @@ async fn read(request: &mut Request, length: usize) -> Result<Vec<u8>, ApiError>
 }
 
 /// Reads a body that is of no use to the end, so that its sender hears the answer.
-pub(super) async fn discard(request: &mut Request) -> Result<(), ApiError> {
+pub(super) async fn discard(request: &mut Request, env: &Env) -> Result<(), ApiError> {
     if request.inner().body().is_none() {
         return Ok(());
     }
-    let mut stream = request.stream()?;
+    let mut body = Watched::of(request, env)?.whole();
     let mut length = 0_usize;
-    while let Some(more) = stream.try_next().await? {
+    while let Some(more) = body.next().await? {
         length = length.saturating_add(more.len());
         if length > MAX_DISCARDED {
             break;
