@@ -2,6 +2,7 @@
 
 mod browser;
 mod count;
+mod failures;
 mod stream;
 
 use std::ffi::OsString;
@@ -12,46 +13,57 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result};
 
 use self::count::Count;
+use self::failures::Failures;
 use crate::cli::{Build, Test};
 use crate::paths::Repo;
 use crate::progress::{self, Step};
 use crate::{build, check, process, setup, tidy};
 
-/// Runs everything and goes on after failures; the last line is the count.
+/// What all that ran came to.
+#[derive(Default)]
+struct Report {
+    count: Count,
+    failures: Failures,
+}
+
+/// Runs everything and goes on after failures; tells in the end what failed, and last the count.
 pub(crate) fn run(repo: &Repo, args: &Test) -> Result<ExitCode> {
     setup::node(repo)?;
     setup::wasm_target(repo)?;
     // Cargo may replace our own file while the tests run.
     let own = keep_own_binary(repo)?;
-    let mut count = Count::default();
+    let mut report = Report::default();
     for (name, mut command) in check::commands(repo) {
-        step(&mut count, name, || process::run(&mut command));
+        step(&mut report, name, || process::run(&mut command));
     }
-    step(&mut count, "tidy", || tidy::run(repo));
+    step(&mut report, "tidy", || tidy::run(repo));
     suite(
-        &mut count,
+        &mut report,
         "unit and property tests",
         unit_tests(repo)?,
         Count::of_libtest,
     );
     suite(
-        &mut count,
+        &mut report,
         "JavaScript tests",
         script_tests(repo)?,
         Count::of_node,
     );
-    let built = step(&mut count, "build", || build::run(repo, &Build::default()));
+    let built = step(&mut report, "build", || build::run(repo, &Build::default()));
     if built && !args.no_e2e {
         match browser::find(repo) {
             Ok(browser) => {
                 let command = end_to_end(repo, own.into(), browser)?;
-                suite(&mut count, "end-to-end tests", command, Count::of_libtest);
+                suite(&mut report, "end-to-end tests", command, Count::of_libtest);
             }
-            Err(error) => step_failed(&mut count, "end-to-end tests", &error),
+            Err(error) => step_failed(&mut report, "end-to-end tests", &error),
         }
     }
-    println!("{count}");
-    Ok(if count.failed == 0 {
+    for line in report.failures.lines() {
+        println!("{line}");
+    }
+    println!("{}", report.count);
+    Ok(if report.count.failed == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -71,45 +83,50 @@ fn keep_own_binary(repo: &Repo) -> Result<PathBuf> {
 }
 
 /// Runs something that counts as one test; returns whether it passed.
-fn step(count: &mut Count, name: &str, work: impl FnOnce() -> Result<()>) -> bool {
+fn step(report: &mut Report, name: &str, work: impl FnOnce() -> Result<()>) -> bool {
     let step = Step::begin(name);
     match work() {
         Ok(()) => {
-            count.one(true);
+            report.count.one(true);
             step.end();
             true
         }
         Err(error) => {
-            step_failed(count, name, &error);
+            step_failed(report, name, &error);
             false
         }
     }
 }
 
-fn step_failed(count: &mut Count, name: &str, error: &anyhow::Error) {
-    count.one(false);
+fn step_failed(report: &mut Report, name: &str, error: &anyhow::Error) {
+    report.count.one(false);
+    report.failures.step(name, &format!("{error:#}"));
     eprintln!("failed: {name}");
     progress::failure(error);
 }
 
 /// Runs a test program, showing what it prints and adding up what it counts.
-fn suite(count: &mut Count, name: &str, mut command: Command, read: fn(&str) -> Option<Count>) {
+fn suite(report: &mut Report, name: &str, mut command: Command, read: fn(&str) -> Option<Count>) {
     let step = Step::begin(name);
     let mut found = Count::default();
     let ended = stream::lines(&mut command, |line| {
         println!("{line}");
+        report.failures.look(line);
         if let Some(more) = read(line) {
             found.add(more);
         }
     });
     match ended {
         Ok(true) => {}
-        // It did not compile, or died without a count.
-        Ok(false) if found.failed == 0 => found.one(false),
+        Ok(false) if found.failed == 0 => {
+            found.one(false);
+            let why = "it did not compile, or died without a count: see above";
+            report.failures.step(name, why);
+        }
         Ok(false) => {}
-        Err(error) => step_failed(&mut found, name, &error),
+        Err(error) => step_failed(report, name, &error),
     }
-    count.add(found);
+    report.count.add(found);
     progress::note(format!("{name}: {found}"));
     step.end();
 }
