@@ -96,6 +96,9 @@ pub(crate) struct Build {
     /// Optimise, as for production
     #[arg(long)]
     pub(crate) release: bool,
+    /// Keep functions' names in what is optimised, for profiles and stack traces; a quarter larger
+    #[arg(long, requires = "release")]
+    pub(crate) names: bool,
     /// Bundle this compiled Worker, for tests of the shim, instead of building ours
     #[arg(long, hide = true, value_name = "FILE", requires = "out")]
     pub(crate) wasm: Option<PathBuf>,

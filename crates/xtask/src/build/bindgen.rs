@@ -16,12 +16,13 @@ const ABORT_HOOK: &str = "function __wbg_call_abort_hook() {";
 const INSTANCE_ID: &str = "let __wbg_instance_id = 0;";
 
 /// Writes `glue.js` and `index_bg.wasm` for a Worker.
-pub(crate) fn for_worker(wasm: &Path, folder: &Path) -> Result<()> {
+pub(crate) fn for_worker(wasm: &Path, folder: &Path, names: bool) -> Result<()> {
     let mut bindgen = Bindgen::new();
     bindgen
         .input_path(wasm)
         .out_name("index")
         .typescript(false)
+        .remove_name_section(!names)
         .remove_producers_section(true);
     bindgen
         .module(true)?
@@ -40,12 +41,13 @@ pub(crate) fn for_worker(wasm: &Path, folder: &Path) -> Result<()> {
 }
 
 /// Writes `app.js` and `app_bg.wasm` for a browser.
-pub(crate) fn for_browser(wasm: &Path, folder: &Path) -> Result<()> {
+pub(crate) fn for_browser(wasm: &Path, folder: &Path, names: bool) -> Result<()> {
     let mut bindgen = Bindgen::new();
     bindgen
         .input_path(wasm)
         .out_name("app")
         .typescript(false)
+        .remove_name_section(!names)
         .remove_producers_section(true);
     bindgen.web(true)?;
     bindgen

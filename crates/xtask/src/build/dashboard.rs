@@ -9,12 +9,13 @@ use crate::paths::Repo;
 use crate::progress::Step;
 use crate::stamp::Fingerprint;
 
-/// Bundles the module at `wasm` unless that was done already.
-pub(crate) fn bundle(repo: &Repo, wasm: &Path) -> Result<()> {
+/// Bundles the module at `wasm`, with the names of its functions or without, unless that was done already.
+pub(crate) fn bundle(repo: &Repo, wasm: &Path, names: bool) -> Result<()> {
     let statics = repo.join("frontend/static");
     let place = repo.assets().join("dashboard");
     let made_from = Fingerprint::new()
         .bytes(bindgen::VERSION.as_bytes())
+        .bytes(&[u8::from(names)])
         .metadata(wasm)?
         .folder(&statics)?;
     // Outside the folder, because everything inside is served.
@@ -25,7 +26,7 @@ pub(crate) fn bundle(repo: &Repo, wasm: &Path) -> Result<()> {
     let step = Step::begin("bundling the dashboard (wasm-bindgen)");
     let work = repo.dist().join("dashboard.new");
     empty_folder(&work)?;
-    bindgen::for_browser(wasm, &work)?;
+    bindgen::for_browser(wasm, &work, names)?;
     copy_folder(&statics, &work)?;
     std::fs::create_dir_all(repo.assets())?;
     replace_folder(&work, &place)?;

@@ -11,14 +11,15 @@ use crate::process;
 use crate::progress::Step;
 use crate::stamp::Fingerprint;
 
-/// Bundles the module at `wasm` into `place` unless that is up to date.
-pub(crate) fn bundle(repo: &Repo, wasm: &Path, place: &Path) -> Result<()> {
+/// Bundles the module at `wasm` into `place`, with the names of its functions or without, unless that is up to date.
+pub(crate) fn bundle(repo: &Repo, wasm: &Path, place: &Path, names: bool) -> Result<()> {
     let (shim, script) = (
         repo.local().join("shim.mjs"),
         repo.local().join("bundle.mjs"),
     );
     let made_from = Fingerprint::new()
         .bytes(bindgen::VERSION.as_bytes())
+        .bytes(&[u8::from(names)])
         .metadata(wasm)?
         .content(&shim)?
         .content(&script)?;
@@ -31,7 +32,7 @@ pub(crate) fn bundle(repo: &Repo, wasm: &Path, place: &Path) -> Result<()> {
     let staging = place.with_extension("staging");
     empty_folder(&work)?;
     empty_folder(&staging)?;
-    bindgen::for_worker(wasm, &staging)?;
+    bindgen::for_worker(wasm, &staging, names)?;
     fs::copy(&shim, staging.join("shim.mjs"))?;
     process::run(
         process::program("node", [&script], repo.root())
