@@ -128,7 +128,7 @@ fn node(repo: &Repo, args: &BenchFirehose) -> Result<Started> {
     let host = network.host();
     let clients: Vec<Client> = senders
         .iter()
-        .map(|(_, token)| Client::new(&network.url(), token))
+        .map(|(_, token)| Client::new(&network.url(), token).keep_connection())
         .collect();
     let side = Side {
         name: "entente",

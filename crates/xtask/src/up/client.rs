@@ -27,7 +27,7 @@ impl Client {
     /// `url` is the network's origin, `key` the admin's key or an agent's token.
     pub(crate) fn new(url: &str, key: &str) -> Self {
         Self {
-            agent: agent(Duration::from_secs(30)),
+            agent: agent(Duration::from_secs(30), 0),
             url: url.to_owned(),
             key: key.to_owned(),
         }
@@ -35,7 +35,13 @@ impl Client {
 
     /// Waits so long for each answer.
     pub(crate) fn with_patience(mut self, patience: Duration) -> Self {
-        self.agent = agent(patience);
+        self.agent = agent(patience, 0);
+        self
+    }
+
+    /// Keeps its connection for the next request, as a program does that asks all the time.
+    pub(crate) fn keep_connection(mut self) -> Self {
+        self.agent = agent(Duration::from_secs(30), 1);
         self
     }
 
@@ -104,11 +110,14 @@ impl Client {
     }
 }
 
-fn agent(patience: Duration) -> Agent {
+/// Unless told, every request has a connection of its own: one that is kept may be closed by the other side in the
+/// moment that something is sent over it, and what was posted is not sent twice.
+fn agent(patience: Duration, kept: usize) -> Agent {
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(patience))
         .max_redirects(0)
+        .max_idle_connections(kept)
         .build();
     config.into()
 }

@@ -104,7 +104,7 @@ fn calls(side: &Side, what: What, count: u64) -> Result<Vec<Duration>> {
     thread::scope(|scope| {
         let work = |number: u64| {
             let mut chance = Chance::new(side.seed.fetch_add(1, Ordering::SeqCst) + number);
-            let client = Client::new(&side.url, &side.token);
+            let client = Client::new(&side.url, &side.token).keep_connection();
             while next.fetch_add(1, Ordering::SeqCst) < count {
                 let began = Instant::now();
                 insist(|| call(side, &client, what, &mut chance))?;
