@@ -39,7 +39,7 @@ fn deployment() -> &'static Deployment {
     SHARED.get_or_init(|| {
         Options::default()
             .networks(2)
-            .fake_peers(48)
+            .fake_peers(56)
             .var("PEER_HELLOS_PER_MINUTE", "100000")
             .start()
     })
